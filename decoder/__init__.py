@@ -1,0 +1,1 @@
+"""The receiver: receive, restore, output. Importing it loads no torch."""

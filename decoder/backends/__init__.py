@@ -1,0 +1,144 @@
+"""Backends: inference libraries behind one Protocol (`decoder.backends.contract`).
+
+The libraries are imported only inside the functions that open them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+import numpy as np
+
+from decoder.artefact import Artefact
+from decoder.backends.contract import (
+    AutoConfig,
+    Backend,
+    BackendConfig,
+    BackendName,
+    Features,
+    OnnxRuntimeConfig,
+    OpenVinoConfig,
+    backend_config,
+)
+from decoder.backends.self_check import check_reference
+from stream.errors import BackendError, BackendUnavailable, ConfigError, ModelMismatch
+from stream.frame import NEUTRAL_CHROMA, Frame, Size
+
+__all__ = [
+    "AutoConfig",
+    "Backend",
+    "BackendConfig",
+    "BackendName",
+    "Features",
+    "OnnxRuntimeConfig",
+    "OpenVinoConfig",
+    "backend_config",
+    "open_backend",
+]
+
+log = logging.getLogger(__name__)
+
+_TRIAL_FRAMES = 3
+"""Timed per backend, after one to warm up."""
+
+_TRIAL_BUDGET_MS = 150.0
+"""No further frame is timed once this is spent: a slow backend must not delay the start."""
+
+_FAST_ENOUGH_MS = 16.0
+"""A backend that makes 60 frames a second is taken without trying the others."""
+
+
+def open_backend(config: BackendConfig, artefact: Artefact, lr_size: Size) -> Backend:
+    """Open a network for LR frames of `lr_size`, after it has reproduced the reference picture.
+
+    Raises ConfigError when the size is not a multiple of what the model needs, BackendUnavailable
+    when the library is not installed, ModelMismatch when the engine computes something else.
+    """
+    multiple_of = artefact.manifest.multiple_of
+    if lr_size.width % multiple_of or lr_size.height % multiple_of:
+        raise ConfigError(
+            f"model {artefact.manifest.name} takes sizes in multiples of {multiple_of},"
+            f" got {lr_size}"
+        )
+    match config:
+        case AutoConfig():
+            return _open_fastest(config, artefact, lr_size)
+        case OnnxRuntimeConfig():
+            from decoder.backends.onnxruntime_cpu import OnnxRuntimeBackend
+
+            return _open_checked(partial(OnnxRuntimeBackend, config, artefact), artefact, lr_size)
+        case OpenVinoConfig():
+            from decoder.backends.openvino_cpu import OpenVinoBackend
+
+            return _open_checked(partial(OpenVinoBackend, config, artefact), artefact, lr_size)
+        case _:
+            assert_never(config)
+
+
+def _open_checked(opener: Callable[[Size], Backend], artefact: Artefact, lr_size: Size) -> Backend:
+    reference = artefact.reference()
+    trial = opener(reference.size)
+    try:
+        off = check_reference(trial, reference, tolerance_levels=artefact.manifest.tolerance_levels)
+    finally:
+        trial.close()
+    log.debug("%s on %s: %s", artefact.manifest.name, trial.name, off)
+    return opener(lr_size)
+
+
+def _open_fastest(config: AutoConfig, artefact: Artefact, lr_size: Size) -> Backend:
+    fastest: Backend | None = None
+    fastest_ms = float("inf")
+    refusals: list[BackendError] = []
+    candidates: tuple[OpenVinoConfig | OnnxRuntimeConfig, ...] = (
+        OpenVinoConfig(threads=config.threads),
+        OnnxRuntimeConfig(threads=config.threads),
+    )
+    for candidate in candidates:
+        try:
+            backend = open_backend(candidate, artefact, lr_size)
+        except BackendError as error:
+            log.warning("trying the next backend: %s", error)
+            refusals.append(error)
+            continue
+        try:
+            frame_ms = _time_frame_ms(backend, artefact.manifest.window, lr_size)
+        except BackendError as error:
+            log.warning("trying the next backend: %s", error)
+            refusals.append(error)
+            backend.close()
+            continue
+        log.info("%s restores %s in %.1f ms a frame", backend.name, lr_size, frame_ms)
+        slower: Backend | None = backend
+        if frame_ms < fastest_ms:
+            slower, fastest, fastest_ms = fastest, backend, frame_ms
+        if slower is not None:
+            slower.close()
+        if fastest_ms <= _FAST_ENOUGH_MS:
+            break
+    if fastest is not None:
+        return fastest
+    reasons = "; ".join(str(refusal) for refusal in refusals)
+    kind = BackendUnavailable if _all_unavailable(refusals) else ModelMismatch
+    raise kind(f"no backend can run model {artefact.manifest.name}: {reasons}")
+
+
+def _all_unavailable(refusals: list[BackendError]) -> bool:
+    return all(isinstance(refusal, BackendUnavailable) for refusal in refusals)
+
+
+def _time_frame_ms(backend: Backend, window: int, size: Size) -> float:
+    chroma = np.full((size.height // 2, size.width // 2), NEUTRAL_CHROMA, np.uint8)
+    # Noise, since branches on content (zeros, denormals) would flatter one engine.
+    luma = np.random.default_rng(0).integers(16, 236, (size.height, size.width), np.uint8)
+    frame = Frame(y=luma, u=chroma, v=chroma, pts=0)
+    took_ms: list[float] = []
+    while len(took_ms) <= _TRIAL_FRAMES and (len(took_ms) < 2 or sum(took_ms) < _TRIAL_BUDGET_MS):
+        started = time.perf_counter()
+        backend.fuse([backend.extract(frame)] * window)
+        took_ms.append((time.perf_counter() - started) * 1000)
+    return min(took_ms[1:])  # whatever else runs here can only add to it

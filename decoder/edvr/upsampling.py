@@ -1,0 +1,51 @@
+"""Classical upscaling as one dense convolution: Lanczos for luma, Catmull-Rom for chroma.
+
+On a grid where one cell holds stride x stride samples, upscaling by a whole factor is the same
+small matrix everywhere, so it costs one 3x3 convolution and needs no operator of its own.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def lanczos_tap(distance: float, lobes: int) -> float:
+    """Lanczos window of `lobes` lobes at `distance` samples (Duchon, 1979)."""
+    if abs(distance) >= lobes:
+        return 0.0
+    if abs(distance) < 1e-9:
+        return 1.0
+    angle = math.pi * distance
+    return lobes * math.sin(angle) * math.sin(angle / lobes) / angle**2
+
+
+def cubic_tap(distance: float) -> float:
+    """Catmull-Rom cubic (Keys, 1981, a = -1/2)."""
+    x = abs(distance)
+    if x < 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    if x < 2:
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return 0.0
+
+
+def upsampling_kernel(stride: int, scale: int, *, lobes: int) -> Tensor:
+    """A 3x3 convolution over cells that upsamples by `scale`.
+
+    Weight (stride*scale)**2 x stride**2 x 3 x 3, for planes brought to cells of `stride` samples.
+    lobes 3 or 2 give Lanczos, 0 gives Catmull-Rom; each output sample's taps sum to one.
+    """
+    taps = torch.zeros(stride * scale, 3 * stride)
+    for out in range(stride * scale):
+        centre = (out + 0.5) / scale - 0.5 + stride
+        for index in range(3 * stride):
+            distance = index - centre
+            taps[out, index] = lanczos_tap(distance, lobes) if lobes else cubic_tap(distance)
+        taps[out] /= taps[out].sum()
+    # rows: (out_y, in cell_y, in y), columns likewise -> (out_y out_x, y x, cell_y cell_x)
+    axis = taps.reshape(stride * scale, 3, stride)
+    kernel = torch.einsum("acy,bdx->abyxcd", axis, axis)
+    return kernel.reshape((stride * scale) ** 2, stride**2, 3, 3)

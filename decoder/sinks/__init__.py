@@ -1,0 +1,1 @@
+"""One file per kind of sink; `decoder.sink.open_sink` is the way in."""

@@ -1,0 +1,1 @@
+"""Training of the networks: corpus, losses, loop, evaluation. Needs the extra `train`."""

@@ -1,0 +1,122 @@
+"""Turns a training checkpoint into a model artefact that receivers load."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from decoder.artefact import GRAPH_FILES, Artefact, Manifest, write_artefact
+from decoder.artefact_reference import Planes, Reference
+from decoder.edvr.export import PlanesExtract, PlanesFuse, StreamingNetwork, export_graphs
+from decoder.edvr.live import LiveConfig, LiveEdvr
+from stream.errors import ConfigError
+from stream.frame import Frame
+
+REFERENCE_CELLS = 6
+"""Side of the reference window in units of `multiple_of`: small to store, large enough to align."""
+
+
+def load_trained(checkpoint: Path) -> tuple[LiveEdvr, dict[str, Any]]:
+    """The averaged network of a checkpoint, in evaluation mode, and the recipe it was made by.
+
+    Any: recipe values are of many types. Raises ConfigError when it is not such a checkpoint.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        recipe: dict[str, Any] = state["recipe"]
+        network = LiveEdvr(LiveConfig(**recipe["network"]))
+        network.load_state_dict(state["average"])
+    except OSError as error:
+        raise ConfigError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
+    except Exception as error:  # torch raises many types for a file that is not its own
+        raise ConfigError(f"{checkpoint} is not a training checkpoint: {error}") from error
+    return network.eval(), recipe | {"trained_steps": int(state["step"])}
+
+
+def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
+    """Export the averaged weights of `checkpoint` as artefact `folder`."""
+    network, recipe = load_trained(checkpoint)
+    config = network.config
+    corpus = recipe["corpus"]
+    rates = ", ".join(f"{rate // 1000}" for rate in corpus["bitrates_bps"])
+    manifest = Manifest(
+        name=recipe["name"],
+        version=version,
+        tier=recipe["tier"],
+        scale=config.scale,
+        window=config.window,
+        lookahead=config.lookahead,
+        multiple_of=config.multiple_of,
+        inputs=("y", "u", "v", "quantiser"),
+        features=4,
+        colour="limited-range 4:2:0",
+        codecs=("h264",),
+        trained_on=(
+            f"{recipe['trained_steps']} steps of {recipe['schedule']['batch']} patches; clips and "
+            f"photographs coded by the sender's H.264 at {rates} kb/s"
+        ),
+        licence="Apache-2.0",
+        sha256={},
+    )
+    return write_network(network, manifest, folder)
+
+
+def write_network(network: StreamingNetwork, manifest: Manifest, folder: Path) -> Artefact:
+    """Export any streaming network as an artefact, with a reference computed by torch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        count = export_graphs(
+            network,
+            Path(scratch),
+            window=manifest.window,
+            multiple_of=manifest.multiple_of,
+        )
+        if count != manifest.features:
+            raise ConfigError(f"network gives {count} features, not {manifest.features}")
+        graphs = {name: (Path(scratch) / name).read_bytes() for name in GRAPH_FILES}
+    frames = reference_frames(manifest.window, REFERENCE_CELLS * manifest.multiple_of)
+    reference = Reference(frames=frames, expected=run_network(network, frames))
+    return write_artefact(folder, manifest, graphs=graphs, reference=reference)
+
+
+def run_network(network: StreamingNetwork, frames: tuple[Frame, ...]) -> Planes:
+    """One window through the network in torch, float32."""
+    extract, fuse = PlanesExtract(network.extract), PlanesFuse(network.fuse, len(frames))
+    features: list[torch.Tensor] = []
+    with torch.no_grad():
+        for frame in frames:
+            planes = (torch.from_numpy(plane.copy()) for plane in (frame.y, frame.u, frame.v))
+            known = -1.0 if frame.quantiser is None else frame.quantiser / 51
+            features += extract(*planes, torch.tensor([known], dtype=torch.float32))
+        y, u, v = (plane.numpy() for plane in fuse(*features))
+    return y, u, v
+
+
+def reference_frames(window: int, side: int) -> tuple[Frame, ...]:
+    """A moving pattern with edges, texture and colour, different in every frame."""
+    rng = np.random.default_rng(7)
+    rows, columns = np.mgrid[0:side, 0:side].astype(np.float64)
+    texture = rng.normal(0, 12, (side, side))
+
+    def drawn(shift: float, size: int, phase: float) -> NDArray[np.uint8]:
+        step = side // size
+        x, y = columns[::step, ::step] + shift, rows[::step, ::step]
+        wave = 60 * np.sin(x / 5 + phase) * np.cos(y / 7) + 40 * ((x + 2 * y) % 24 < 9)
+        grain = np.roll(texture, int(shift), axis=1)[::step, ::step]
+        plane: NDArray[np.uint8] = np.clip(110 + wave + grain, 16, 235).astype(np.uint8)
+        return plane
+
+    return tuple(
+        Frame(
+            y=drawn(1.5 * index, side, 0.0),
+            u=drawn(1.5 * index, side // 2, 1.0),
+            v=drawn(1.5 * index, side // 2, 2.0),
+            pts=index,
+            quantiser=float(24 + 5 * index),
+        )
+        for index in range(window)
+    )

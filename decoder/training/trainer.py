@@ -1,0 +1,208 @@
+"""The training loop: bf16, channels-last, averaged weights, resumable to the step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from decoder.edvr.live import LiveEdvr
+from decoder.training.recipe import Recipe, Schedule
+from decoder.training.samples import Batch, Samples
+from stream.errors import ConfigError
+
+CHARBONNIER_EPSILON = 1e-2
+"""In units of half the sample range: about one level; where the loss turns linear."""
+
+OFFSET_LIMIT = 0.25
+"""Mean absolute value of a weight that predicts offsets; beyond it alignment has collapsed."""
+
+
+class TrainingCollapsed(ConfigError):
+    """Offsets ran away or the loss is not finite: lower the learning rate."""
+
+
+def charbonnier(output: Tensor, target: Tensor) -> Tensor:
+    """Mean of sqrt(difference**2 + epsilon**2) (Lai et al., CVPR 2017)."""
+    return torch.sqrt((output - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
+
+
+def planes_loss(
+    output: tuple[Tensor, Tensor, Tensor], target: tuple[Tensor, Tensor, Tensor], chroma: float
+) -> Tensor:
+    """Charbonnier on luma plus `chroma` times that on both chroma planes."""
+    y, u, v = (charbonnier(o.float(), t) for o, t in zip(output, target, strict=True))
+    return y + chroma * (u + v)
+
+
+def rate_at(step: int, schedule: Schedule) -> float:
+    """Learning rate factor: linear warm-up, then a cosine to zero."""
+    if step < schedule.warm_up_steps:
+        return (step + 1) / schedule.warm_up_steps
+    rest = (step - schedule.warm_up_steps) / max(1, schedule.steps - schedule.warm_up_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
+
+
+class Trainer:
+    """Trains one recipe; everything it needs to go on is in `folder`/checkpoint.pt."""
+
+    def __init__(self, recipe: Recipe, corpus: Path, folder: Path, *, resume: bool) -> None:
+        self.recipe, self.folder = recipe, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.schedule.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = LiveEdvr(recipe.network).to(self.device)
+        # twice as fast on a CPU; torch's stubs know the argument for tensors only
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(self.network, recipe.schedule), betas=(0.9, 0.99), weight_decay=1e-4
+        )
+        self.step = 0
+        self.rng = np.random.default_rng(recipe.schedule.seed)
+        if resume and self.checkpoint.exists():
+            self._load()
+        self.training = Samples(corpus, validation=False)
+        self.validation = Samples(corpus, validation=True).each_shot()
+        self.writer = SummaryWriter(str(folder / "logs"))
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept."""
+        return self.folder / "checkpoint.pt"
+
+    def run(self) -> None:
+        """Train until the schedule ends; raises TrainingCollapsed when it has become hopeless."""
+        schedule, gain = self.recipe.schedule, 0.0
+        columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[gain]}")) as progress:
+            task = progress.add_task(
+                self.recipe.name, total=schedule.steps, completed=self.step, gain=""
+            )
+            while self.step < schedule.steps:
+                loss = self._one_step()
+                self.step += 1
+                progress.update(task, completed=self.step)
+                if self.step % 50 == 0:
+                    self.writer.add_scalar("loss", loss, self.step)
+                if self.step % schedule.validate_every == 0 or self.step == schedule.steps:
+                    gain = self._validate()
+                    progress.update(task, gain=f"{gain:+.3f} dB over Lanczos")
+                    progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain:+.3f} dB")
+                    self._save()
+
+    def _one_step(self) -> float:
+        schedule = self.recipe.schedule
+        factor = rate_at(self.step, schedule)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        drawn = self.training.draw(self.rng, schedule.batch, crop=schedule.crop)
+        batch = self._degrade_knowledge(drawn)
+        lr = [plane.to(self.device) for plane in batch.lr]
+        y, u, v = (plane.to(self.device) for plane in batch.hr)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            output = self.network(*lr, batch.quantiser)
+        loss = planes_loss(output, (y, u, v), schedule.chroma_weight)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip_norm)
+        self.optimizer.step()
+        self._update_average()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
+        if self.step % 100 == 0:
+            self._guard_offsets()
+        return value
+
+    def _degrade_knowledge(self, batch: Batch) -> Batch:
+        """Hide some quantisers, and show some windows as one still frame."""
+        schedule, at = self.recipe.schedule, self.recipe.network.reference
+        blind = torch.from_numpy(self.rng.random(len(batch.quantiser)) < schedule.blind_ratio)
+        still = torch.from_numpy(self.rng.random(len(batch.quantiser)) < schedule.still_ratio)
+        quantiser = torch.where(blind[:, None], torch.tensor(-1.0), batch.quantiser)
+        lr = []
+        for plane in batch.lr:
+            plane = plane.clone()
+            plane[still] = plane[still, at : at + 1]
+            lr.append(plane)
+        return Batch(lr=(lr[0], lr[1], lr[2]), hr=batch.hr, quantiser=quantiser.to(self.device))
+
+    def _update_average(self) -> None:
+        decay = min(self.recipe.schedule.average_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
+            for kept, new in pairs:
+                kept.lerp_(new, 1 - decay)
+
+    def _guard_offsets(self) -> None:
+        for name, parameter in self.network.named_parameters():
+            if "conv_offset.weight" in name:
+                magnitude = float(parameter.detach().abs().mean())
+                self.writer.add_scalar(f"offsets/{name}", magnitude, self.step)
+                if magnitude > OFFSET_LIMIT:
+                    raise TrainingCollapsed(
+                        f"{name} reached {magnitude:.2f} at step {self.step}; lower offset_rate"
+                    )
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        """Mean PSNR-Y gain in dB over the classical upscaler, each held-out shot counted once."""
+        classical = LiveEdvr(self.recipe.network).to(self.device)  # untrained: exactly Lanczos
+        gains = []
+        for _, batch in self.validation:
+            lr = [p.to(self.device) for p in batch.lr]
+            target, quantiser = batch.hr[0].to(self.device), batch.quantiser.to(self.device)
+            scores = [
+                psnr(network(*lr, quantiser)[0], target) for network in (self.average, classical)
+            ]
+            gains.append(float((scores[0] - scores[1]).mean()))
+        self.writer.add_scalar("gain_db/mean", float(np.mean(gains)), self.step)
+        self.writer.add_scalar("gain_db/worst", float(np.min(gains)), self.step)
+        return float(np.mean(gains))
+
+    def _save(self) -> None:
+        state = {
+            "recipe": asdict(self.recipe),
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "rng": self.rng.bit_generator.state,
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.rename(self.checkpoint)
+
+    def _load(self) -> None:
+        state: dict[str, Any] = torch.load(  # Any: a checkpoint's values are of many types
+            self.checkpoint, map_location=self.device, weights_only=True
+        )
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.rng.bit_generator.state = state["rng"]
+
+
+def psnr(output: Tensor, target: Tensor) -> Tensor:
+    """PSNR in dB per sample of the batch, of planes scaled to (sample - 128) / 128."""
+    error = ((output.float() - target) ** 2).mean(dim=(1, 2, 3)) * 128**2
+    return 10 * torch.log10(255**2 / error.clamp_min(1e-6))
+
+
+def _parameter_groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+    """Offset layers learn slower. Any: what torch's optimisers take."""
+    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in network.named_parameters():
+        groups["conv_offset" in name].append(parameter)
+    rates = {False: schedule.learning_rate, True: schedule.learning_rate * schedule.offset_rate}
+    return [{"params": groups[key], "base_lr": rates[key], "lr": rates[key]} for key in groups]

@@ -1,0 +1,87 @@
+"""The thread that owns the source: reads, paces and downscales into bounded buffers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+
+from encoder.downscale import Downscaler
+from encoder.ladder import choose_size, fit
+from encoder.pacing import Pacer
+from encoder.source import Source
+from stream.audio import AudioChunk, video_pts
+from stream.buffer import LatestBuffer
+from stream.errors import EdvrError
+from stream.frame import Frame, Size
+
+_log = logging.getLogger(__name__)
+
+VIDEO_BUFFER_FRAMES = 3
+"""What the codec may lag behind before frames are dropped: about 100 ms."""
+
+AUDIO_BUFFER_CHUNKS = 25
+
+
+class CaptureThread:
+    """Reads `source` to its end. A file starts when `start` is called and keeps its own speed."""
+
+    def __init__(self, source: Source, *, size: Size | None, bitrate_bps: int) -> None:
+        self.video: LatestBuffer[Frame] = LatestBuffer(VIDEO_BUFFER_FRAMES)
+        self.audio: LatestBuffer[AudioChunk] = LatestBuffer(AUDIO_BUFFER_CHUNKS)
+        self.finished = threading.Event()
+        self.error: EdvrError | None = None
+        """Why reading ended early; None at a normal end."""
+        self._source, self._wanted, self._bitrate_bps = source, size, bitrate_bps
+        self._released, self._stopping = threading.Event(), threading.Event()
+        if source.info.is_live:
+            self._released.set()  # a camera does not wait
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    def start(self) -> None:
+        """Let a file begin to play."""
+        self._released.set()
+
+    def stop(self) -> None:
+        """End reading and wait for the thread; callable twice."""
+        self._stopping.set()
+        self._released.set()
+        self._source.close()
+        self._thread.join(timeout=5)
+
+    def lr_size(self, source: Size) -> Size:
+        """The size that travels for a source picture of this size."""
+        if self._wanted is not None:
+            return fit(source, self._wanted)
+        return choose_size(source, self._bitrate_bps)
+
+    def _run(self) -> None:
+        try:
+            self._released.wait()
+            self._read_all()
+        except EdvrError as error:
+            self.error = error
+        except Exception as error:  # a defect must end the program, not leave it waiting
+            _log.exception("capturing failed")
+            self.error = EdvrError(f"capturing failed: {error}")
+        finally:
+            self.finished.set()
+
+    def _read_all(self) -> None:
+        pacer = None if self._source.info.is_live else Pacer()
+        downscaler = Downscaler()
+        while not self._stopping.is_set():
+            item = self._source.read()
+            if item is None:
+                return
+            if pacer is not None:
+                pts = item.pts if isinstance(item, Frame) else video_pts(item.pts)
+                self._stopping.wait(pacer.delay_ms(pts, 1000 * time.monotonic()) / 1000)
+            entered_ms = 1000 * time.monotonic()
+            if isinstance(item, Frame):
+                small = downscaler.downscale(item, size=self.lr_size(item.size))
+                self.video.put(replace(small, entered_ms=entered_ms))
+            else:
+                self.audio.put(item)

@@ -1,0 +1,81 @@
+"""Settings of the sender; the command line of `edvr-send` is generated from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from encoder.source import SourceConfig
+from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
+from stream.config import format_bitrate, parse_bitrate
+from stream.errors import ConfigError
+from stream.flag_types import BearerToken, BitrateOrAuto, PictureSizeOrAuto, StreamName, one_value
+from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
+
+AudioBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderConfig:
+    """What to send, where, and how small."""
+
+    input: Annotated[StreamName, Parameter(name="--input")] = field(kw_only=False)
+    """What to send: a file, a URL (rtmp, rtsp, srt, http, HLS), v4l2:/dev/video0, x11:,
+    test: for a generated scene, or - for standard input."""
+
+    whip: str
+    """WHIP endpoint to publish to, for example http://127.0.0.1:8080/whip."""
+
+    token: BearerToken = None
+    """Bearer token of the endpoint."""
+
+    bitrate_bps: Annotated[BitrateOrAuto, Parameter(name="--bitrate")] = 150_000
+    """Video bits a second on the wire, 30k to 5M; auto follows what the path carries."""
+
+    codec: Literal["auto", "h264"] = "auto"
+    """Codec to compress with."""
+
+    size: PictureSizeOrAuto = None
+    """Picture size that travels; auto chooses it by bitrate. The aspect ratio is kept."""
+
+    fps: float | None = None
+    """At most this many frames a second travel."""
+
+    loop: bool = False
+    """Start a file again at its end."""
+
+    audio: bool = True
+    """Send the sound too."""
+
+    audio_bitrate_bps: Annotated[AudioBitrate, Parameter(name="--audio-bitrate")] = 32_000
+    """Bits a second of Opus sound, 24k to 64k."""
+
+    preset: str = "auto"
+    """x264 preset; auto takes the slowest that leaves most of a core free."""
+
+    intra_refresh: bool = False
+    """Refresh the picture bit by bit instead of by whole keyframes."""
+
+    def __post_init__(self) -> None:
+        if self.bitrate_bps is not None and not (
+            MIN_BITRATE_BPS <= self.bitrate_bps <= MAX_BITRATE_BPS
+        ):
+            raise ConfigError(
+                f"--bitrate {format_bitrate(self.bitrate_bps)} is out of range: choose "
+                f"{format_bitrate(MIN_BITRATE_BPS)} to {format_bitrate(MAX_BITRATE_BPS)}"
+            )
+        if not MIN_AUDIO_BPS <= self.audio_bitrate_bps <= MAX_AUDIO_BPS:
+            raise ConfigError(
+                f"--audio-bitrate {format_bitrate(self.audio_bitrate_bps)} is out of range: "
+                f"choose {format_bitrate(MIN_AUDIO_BPS)} to {format_bitrate(MAX_AUDIO_BPS)}"
+            )
+        if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= 240):
+            raise ConfigError(f"--fps must be above 0 and at most 240, got {self.fps}")
+
+    @property
+    def source(self) -> SourceConfig:
+        """The part that concerns the source."""
+        return SourceConfig(url=self.input, loop=self.loop, fps=self.fps, audio=self.audio)

@@ -1,0 +1,113 @@
+"""Codes a file exactly as the live path would, rung by rung, into raw H.264 files.
+
+`python -m encoder.encode_file CLIP OUT_DIR --rung 640x360@150k --rung 320x180@60k`
+
+Training and measuring need what the sender emits, not what some other encoder would: the same
+downscaling filter, codec settings, rate control and keyframe decisions, without a network between.
+Each rung becomes OUT_DIR/WIDTHxHEIGHT@BITS_PER_SECOND.h264 (Annex B, one access unit a frame).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from encoder.capture import open_source
+from encoder.downscale import Downscaler
+from encoder.scene_cut import SceneCutDetector
+from encoder.source import SourceConfig
+from encoder.video_encoder import H264Settings, open_video_encoder
+from stream.config import parse_bitrate, parse_size
+from stream.errors import ConfigError, EdvrError
+from stream.frame import Frame, Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfflineRung:
+    """One size and rate to code the clip at."""
+
+    size: Size
+    bitrate_bps: int
+
+    @classmethod
+    def parse(cls, text: str) -> OfflineRung:
+        """ "640x360@150k" -> rung; ConfigError for anything else."""
+        size, at, bitrate = text.partition("@")
+        if not at:
+            raise ConfigError(f"rung {text!r} must look like 640x360@150k")
+        return cls(size=parse_size(size), bitrate_bps=parse_bitrate(bitrate))
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that this rung is written to."""
+        return f"{self.size}@{self.bitrate_bps}.h264"
+
+
+def encode_file(
+    clip: str, folder: Path, *, rungs: Sequence[OfflineRung], limit: int | None = None
+) -> int:
+    """Code the first `limit` frames (all if None) at every rung; returns the number of frames.
+
+    Raises ConfigError when the clip cannot be read, FrameError when a rung is larger than it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    source = open_source(SourceConfig(url=clip, audio=False))
+    downscaler, cuts, count = Downscaler(), SceneCutDetector(), 0
+    encoders = {
+        rung: open_video_encoder(
+            H264Settings(
+                size=rung.size,
+                target_bitrate_bps=rung.bitrate_bps,
+                frame_rate=source.info.fps,
+            )
+        )
+        for rung in rungs
+    }
+    files = {rung: (folder / rung.file_name).open("wb") for rung in rungs}
+    try:
+        while limit is None or count < limit:
+            frame = source.read()
+            if frame is None:
+                break
+            if not isinstance(frame, Frame):
+                continue
+            is_cut = cuts.push(frame)
+            small = {
+                size: downscaler.downscale(frame, size=size)
+                for size in {rung.size for rung in rungs}
+            }
+            for rung, encoder in encoders.items():
+                coded = encoder.encode(small[rung.size], force_keyframe=is_cut)
+                files[rung].write(coded.data)
+            count += 1
+    finally:
+        source.close()
+        for file in files.values():
+            file.close()
+        for encoder in encoders.values():
+            encoder.close()
+    return count
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="encode_file", description=__doc__.splitlines()[0])
+    parser.add_argument("clip")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--rung", action="append", required=True, help="WIDTHxHEIGHT@BITRATE")
+    parser.add_argument("--frames", type=int, default=None)
+    options = parser.parse_args(arguments)
+    try:
+        rungs = [OfflineRung.parse(text) for text in options.rung]
+        encode_file(options.clip, options.folder, rungs=rungs, limit=options.frames)
+    except EdvrError as error:
+        print(f"encode_file: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Every error this project raises on purpose, in one tree.
+
+EdvrError
+ ├── ConfigError          a setting or file the user gave is wrong; fails at once
+ ├── FrameError           a frame breaks its contract (our bug or our caller's)
+ ├── PeerError            the remote side misbehaved; caught in one place, the stream lives on
+ ├── CodecError           a codec refused to open, encode or decode
+ └── BackendError
+      ├── BackendUnavailable   the inference library is not installed; names the extra
+      ├── ModelMismatch        an artefact is damaged or computes the wrong thing here
+      └── InferenceFailed      the library failed while running
+
+Third-party exceptions are translated into these where the third party is imported.
+"""
+
+
+class EdvrError(Exception):
+    """Base of all errors; its message is one line a user can act on."""
+
+
+class ConfigError(EdvrError):
+    """A setting, path or URL given by the user cannot be used."""
+
+
+class FrameError(EdvrError):
+    """A frame breaks the contract of `stream.frame.Frame`."""
+
+
+class PeerError(EdvrError):
+    """The remote side sent something unusable, or went away."""
+
+
+class CodecError(EdvrError):
+    """A codec cannot be opened, or refused a picture or packet."""
+
+
+class BackendError(EdvrError):
+    """Base of everything that can go wrong while running a network."""
+
+
+class BackendUnavailable(BackendError):
+    """The inference library of a backend is not installed."""
+
+
+class ModelMismatch(BackendError):
+    """A model artefact is damaged, or an engine computes something else than it should."""
+
+
+class InferenceFailed(BackendError):
+    """The inference library failed on a frame."""

@@ -1,0 +1,242 @@
+"""The two ends of a WebRTC session: one sends video and sound, the other receives them.
+
+Everything here runs on one asyncio event loop; what comes in is put into bounded buffers that any
+thread can read.
+"""
+
+from __future__ import annotations
+
+from aiortc import MediaStreamTrack, RTCRtpSender
+from aiortc.clock import current_ntp_time
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
+
+from stream.audio import AudioChunk
+from stream.buffer import LatestBuffer
+from stream.codecs_registry import check_remote_description
+from stream.errors import PeerError
+from stream.frame import Frame
+from stream.ice_path import NetworkScope as NetworkScope
+from stream.peer_connection import PeerConnection, observe_rtcp
+from stream.peer_connection import PeerStats as PeerStats
+from stream.receiving_codecs import ReceiveCounts, ReceivedAudio, ReceivedVideo
+from stream.sending_codecs import SendCounters
+from stream.session_description import check_answered_media, rejected_media
+from stream.timing import MediaClock, SenderReport, Track
+from stream.tracks import (
+    AudioTrack,
+    ReportClock,
+    SendingAudio,
+    SendingVideo,
+    VideoTrack,
+    report_media_time,
+)
+
+VIDEO_BUFFER_FRAMES = 12
+"""Room for what comes at once after a retransmission (300 ms at 30 frames a second)."""
+
+AUDIO_BUFFER_CHUNKS = 250
+"""5 s of 20 ms packets: sound waits for its pictures to be restored."""
+
+
+class SendingPeer(PeerConnection):
+    """Sends one video stream, and sound if there is any."""
+
+    def __init__(
+        self, video: SendingVideo, audio: SendingAudio | None, network: NetworkScope
+    ) -> None:
+        super().__init__(network)
+        self._counters = SendCounters()
+        self._video = video
+        self._audio = audio
+        self._packets_lost: dict[int, int] = {}
+
+    async def create_offer(self) -> str:
+        """SDP that offers our media, complete with candidates (WHIP)."""
+        self._add_tracks(["video", "audio"])
+        return await self._make_offer()
+
+    async def set_answer(self, sdp: str) -> None:
+        """Take the other end's answer. Raises PeerError, and ends, when it cannot be used."""
+        offered = ["video"] if self._audio is None else ["video", "audio"]
+        try:
+            check_answered_media(offered, rejected_media(sdp))
+            check_remote_description(sdp, sends=False)
+        except PeerError:
+            self._end("signalling failed")
+            raise
+        await self._take_remote(sdp, "answer")
+        self._spawn(self._require_connection())
+
+    async def answer(self, offer: str) -> str:
+        """SDP that answers a receiver's offer (WHEP). Raises PeerError, and ends, on a bad one."""
+        try:
+            kinds = check_remote_description(offer, sends=False)
+        except PeerError:
+            self._end("signalling failed")
+            raise
+        self._add_tracks(kinds)
+        await self._take_remote(offer, "offer")
+        return await self._make_answer()
+
+    def stats(self) -> PeerStats:
+        """Counts so far."""
+        return PeerStats(
+            wire_bytes_received=self._path.bytes_received,
+            wire_bytes_sent=self._path.bytes_sent,
+            packets_lost=sum(self._packets_lost.values()),
+            encode_errors=self._counters.encode_errors,
+            rtt_ms=self._path.rtt_ms,
+            codec=self._negotiated_codec(),
+        )
+
+    def _add_tracks(self, kinds: list[str]) -> None:
+        clock = ReportClock(current_ntp_time)
+        tracks: list[VideoTrack | AudioTrack] = []
+        if "video" in kinds:
+            tracks.append(VideoTrack(self._video, self._counters))
+        if self._audio is not None and "audio" in kinds:
+            tracks.append(AudioTrack(self._audio, self._counters))
+        for track in tracks:
+            transceiver = self._connection.addTransceiver(track, direction="sendonly")
+            report_media_time(transceiver.sender, clock_hz=track.clock_hz, clock=clock)
+            observe_rtcp(transceiver.sender, self._on_rtcp)
+            if track.kind == "video":
+                capabilities = RTCRtpSender.getCapabilities("video").codecs
+                names = (*self._video.codecs, "rtx")
+                transceiver.setCodecPreferences(
+                    [
+                        codec
+                        for name in names
+                        for codec in capabilities
+                        if codec.name.lower() == name
+                    ]
+                )
+
+    def _on_rtcp(self, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                self._packets_lost[report.ssrc] = max(0, report.packets_lost)
+
+    def _negotiated_codec(self) -> str | None:
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.kind == "video" and transceiver.currentDirection is not None:
+                return str(transceiver._codecs[0].name).lower()
+        return None
+
+
+class ReceivingPeer(PeerConnection):
+    """Receives one video stream, and sound if there is any.
+
+    `video` and `audio` drop their oldest items when nobody takes them, and are closed at the end.
+    Sound has gaps where packets were lost or the sender was silent: pts tells.
+    """
+
+    def __init__(
+        self,
+        network: NetworkScope,
+        *,
+        video_capacity: int = VIDEO_BUFFER_FRAMES,
+        audio_capacity: int = AUDIO_BUFFER_CHUNKS,
+    ) -> None:
+        super().__init__(network)
+        self.video: LatestBuffer[Frame] = LatestBuffer(video_capacity)
+        self.audio: LatestBuffer[AudioChunk] = LatestBuffer(audio_capacity)
+        self._clock = MediaClock()
+        self._codec: str | None = None
+        self._counts: dict[Track, ReceiveCounts] = {}
+        self._connection.on("track", self._on_track)
+
+    async def create_offer(self) -> str:
+        """SDP that asks for the other end's media, complete with candidates (WHEP)."""
+        self._connection.addTransceiver("video", direction="recvonly")
+        self._connection.addTransceiver("audio", direction="recvonly")
+        return await self._make_offer()
+
+    async def set_answer(self, sdp: str) -> None:
+        """Take the other end's answer. Raises PeerError, and ends, when it cannot be used."""
+        await self._check(sdp)
+        await self._take_remote(sdp, "answer")
+        self._spawn(self._require_connection())
+
+    async def answer(self, offer: str) -> str:
+        """SDP that answers a sender's offer (WHIP). Raises PeerError, and ends, on a bad one."""
+        await self._check(offer)
+        await self._take_remote(offer, "offer")
+        return await self._make_answer()
+
+    def stats(self) -> PeerStats:
+        """Counts so far."""
+        counts = self._counts.values()
+        return PeerStats(
+            wire_bytes_received=self._path.bytes_received,
+            wire_bytes_sent=self._path.bytes_sent,
+            packets_lost=sum(count.packets_lost for count in counts),
+            frames_lost=self._counts.get(Track.VIDEO, ReceiveCounts()).frames_lost,
+            peer_errors=sum(count.peer_errors for count in counts),
+            rtt_ms=self._path.rtt_ms,
+            codec=self._codec,
+        )
+
+    async def _check(self, sdp: str) -> None:
+        try:
+            check_remote_description(sdp, sends=True)
+        except PeerError:
+            self._end("signalling failed")
+            raise
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        kind = Track(track.kind)
+        if kind in self._counts:
+            self._spawn(self._discard(track))
+            return
+        self._counts[kind] = ReceiveCounts()
+        for receiver in self._connection.getReceivers():
+            if receiver.track is track:
+                observe_rtcp(receiver, lambda packet: self._on_rtcp(kind, packet))
+        self._spawn(self._drain(track))
+
+    async def _drain(self, track: MediaStreamTrack) -> None:
+        """Move everything out of aiortc's unbounded queue at once, on our clock."""
+        try:
+            while True:
+                self._take(await track.recv())
+        except MediaStreamError:
+            if track.kind == "video":
+                self._end(self._reason())
+
+    async def _discard(self, track: MediaStreamTrack) -> None:
+        """A second track of a kind is decoded by aiortc all the same; keep its queue empty."""
+        try:
+            while True:
+                await track.recv()
+        except MediaStreamError:
+            return
+
+    def _take(self, received: object) -> None:
+        match received:
+            case ReceivedVideo(frame=frame, codec=codec, counts=counts):
+                self._codec = codec
+                self._counts[Track.VIDEO] = counts
+                pts = self._clock.video(frame.pts, arrived_ms=frame.entered_ms or 0.0)
+                if pts is not None:
+                    self.video.put(frame.at(pts))
+            case ReceivedAudio(chunk=chunk, counts=counts):
+                self._counts[Track.AUDIO] = counts
+                pts = self._clock.audio(
+                    chunk.pts, samples=len(chunk.samples), arrived_ms=chunk.entered_ms or 0.0
+                )
+                if pts is not None:
+                    self.audio.put(
+                        AudioChunk(samples=chunk.samples, pts=pts, entered_ms=chunk.entered_ms)
+                    )
+
+    def _on_rtcp(self, track: Track, packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpSrPacket):
+            info = packet.sender_info
+            report = SenderReport(ntp=info.ntp_timestamp, rtp_timestamp=info.rtp_timestamp)
+            self._clock.sender_report(track, report)
+
+    def _release(self) -> None:
+        self.video.close()
+        self.audio.close()

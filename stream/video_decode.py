@@ -1,0 +1,82 @@
+"""Video decoding at the receiving end: coded frames in, `Frame`s out with no frame of delay."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import av
+import av.error
+from av.codec.context import Flags
+
+from stream.errors import CodecError, FrameError
+from stream.frame import Frame
+from stream.frame_av import frame_from_av
+from stream.h264_quantiser import QuantiserReader
+from stream.jitter_buffer import CodedFrame
+
+_LIBRARY_NAMES = {"h264": "h264", "vp8": "vp8"}  # codec name -> the decoder of FFmpeg to use
+_FRAMES_INSIDE = 32  # far above what any decoder holds back; bounds the table of what went in
+
+
+class VideoDecoder:
+    """Decodes one RTP video stream; belongs to one thread. `codec` is "h264" or "vp8".
+
+    Raises CodecError when the decoder cannot be opened.
+    """
+
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._quantiser = QuantiserReader() if codec == "h264" else None
+        self._inside: dict[int, tuple[CodedFrame, float | None]] = {}
+        self._count = 0
+        self._is_damaged = False
+        try:
+            context = av.CodecContext.create(_LIBRARY_NAMES[codec], "r")
+            self._context = cast(av.VideoCodecContext, context)
+            # Frame threads hold back one frame each; one thread decodes 360p in 1 to 2 ms.
+            self._context.thread_count = 1
+            self._context.flags |= Flags.low_delay
+        except (KeyError, av.error.FFmpegError, ValueError) as error:
+            raise CodecError(f"cannot open a decoder for {codec}: {error}") from error
+
+    def decode(self, coded: CodedFrame) -> list[Frame]:
+        """The pictures that `coded` completes (one, or none from a frame that is not shown).
+
+        `Frame.pts` is the raw RTP timestamp: the caller puts it on its clock.
+        Raises CodecError when the decoder refuses the data; it can go on with the next frame,
+        but what comes out is marked damaged until a keyframe.
+        """
+        quantiser = self._quantiser.read(coded.data) if self._quantiser else None
+        packet = av.Packet(coded.data)
+        packet.pts = self._count
+        self._inside[self._count] = (coded, quantiser)
+        self._inside.pop(self._count - _FRAMES_INSIDE, None)
+        self._count += 1
+        try:
+            return [
+                self._frame(picture, *self._inside.pop(picture.pts or 0, (coded, quantiser)))
+                for picture in self._context.decode(packet)
+            ]
+        except (av.error.FFmpegError, FrameError) as error:
+            self._is_damaged = True
+            raise CodecError(f"{self._codec} frame cannot be decoded: {error}") from error
+
+    def _frame(self, picture: av.VideoFrame, coded: CodedFrame, quantiser: float | None) -> Frame:
+        if picture.key_frame:
+            self._is_damaged = False
+        self._is_damaged |= coded.after_loss or picture.is_corrupt
+        return frame_from_av(
+            _as_420(picture),
+            pts=coded.timestamp,
+            quantiser=quantiser,
+            is_keyframe=bool(picture.key_frame),
+            is_damaged=self._is_damaged,
+            entered_ms=coded.arrived_ms,
+        )
+
+
+def _as_420(picture: av.VideoFrame) -> av.VideoFrame:
+    """Profiles beyond what WebRTC negotiates (High 10, 4:2:2, 4:4:4) as 8-bit 4:2:0."""
+    if picture.format.name in ("yuv420p", "yuvj420p"):
+        return picture
+    return picture.reformat(format="yuv420p")

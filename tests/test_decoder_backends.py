@@ -1,0 +1,210 @@
+import gc
+import importlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from decoder import backends
+from decoder.artefact import Artefact
+from decoder.artefact_reference import Planes
+from decoder.backends import (
+    AutoConfig,
+    BackendConfig,
+    OnnxRuntimeConfig,
+    OpenVinoConfig,
+    backend_config,
+    open_backend,
+)
+from decoder.backends.contract import window_inputs
+from stream.errors import BackendUnavailable, ConfigError, InferenceFailed, ModelMismatch
+from stream.frame import Size
+from tests.tiny_artefact import expected_planes, textured_frame, write_tiny_artefact
+
+SIZE = Size(width=32, height=24)
+FLOAT32 = [OnnxRuntimeConfig(threads=1), OpenVinoConfig(threads=1, half=False)]
+ALL = [*FLOAT32, OpenVinoConfig(threads=1), AutoConfig(threads=1)]
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    return write_tiny_artefact(tmp_path_factory.mktemp("models") / "tiny-x2")
+
+
+def _furthest(found: Planes, expected: Planes) -> int:
+    return max(int(np.abs(a.astype(int) - b).max()) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("config", ALL, ids=str)
+def test_a_window_is_restored_as_computed_by_hand(
+    artefact: Artefact, config: BackendConfig
+) -> None:
+    window = [
+        textured_frame(seed, width=32, height=24, quantiser=quantiser)
+        for seed, quantiser in enumerate((None, 17.0, 51.0))
+    ]
+    backend = open_backend(config, artefact, SIZE)
+    found = backend.fuse([backend.extract(frame) for frame in window])
+    assert [plane.shape for plane in found] == [(48, 64), (24, 32), (24, 32)]
+    assert _furthest(found, expected_planes(window)) <= (1 if backend.is_half_precision else 0)
+    backend.close()
+
+
+@pytest.mark.parametrize("config", ALL, ids=str)
+def test_features_and_planes_outlive_later_calls(artefact: Artefact, config: BackendConfig) -> None:
+    frames = [textured_frame(seed, width=32, height=24) for seed in range(6)]
+    backend = open_backend(config, artefact, SIZE)
+    early = [backend.extract(frame) for frame in frames[:3]]
+    first = backend.fuse(early)
+    kept = [plane.copy() for plane in first]
+    backend.fuse([backend.extract(frame) for frame in frames[3:]])
+    again = backend.fuse(early)
+    backend.close()
+    gc.collect()
+    for plane, copy, repeated in zip(first, kept, again, strict=True):
+        assert np.array_equal(plane, copy)
+        assert np.array_equal(repeated, copy)
+
+
+@pytest.mark.parametrize("config", ALL, ids=str)
+def test_planes_that_may_not_be_written_to_are_accepted(
+    artefact: Artefact, config: BackendConfig
+) -> None:
+    frame = textured_frame(1, width=32, height=24)
+    for plane in (frame.y, frame.u, frame.v):
+        plane.setflags(write=False)
+    backend = open_backend(config, artefact, SIZE)
+    found = backend.fuse([backend.extract(frame)] * 3)
+    assert _furthest(found, expected_planes([frame] * 3)) <= 1
+
+
+@pytest.mark.parametrize("config", ALL, ids=str)
+def test_a_network_that_computes_something_else_is_refused(
+    tmp_path: Path, config: BackendConfig
+) -> None:
+    broken = write_tiny_artefact(tmp_path / "broken-x2", is_broken=True)
+    with pytest.raises(ModelMismatch, match="reference picture"):
+        open_backend(config, broken, SIZE)
+
+
+@pytest.mark.parametrize("config", FLOAT32, ids=str)
+def test_a_graph_that_is_not_one_is_refused(tmp_path: Path, config: BackendConfig) -> None:
+    damaged = write_tiny_artefact(tmp_path / "damaged-x2")
+    for path in damaged.folder.glob("fuse.*"):
+        path.write_bytes(b"\x08\x07garbage")
+    with pytest.raises(ModelMismatch, match="cannot open"):
+        open_backend(config, damaged, SIZE)
+
+
+@pytest.mark.parametrize("config", FLOAT32, ids=str)
+def test_a_manifest_that_promises_other_features_is_refused(
+    artefact: Artefact, config: BackendConfig
+) -> None:
+    lying = replace(artefact, manifest=replace(artefact.manifest, features=1))
+    with pytest.raises(ModelMismatch, match="w0_f1"):
+        open_backend(config, lying, SIZE)
+
+
+@pytest.mark.parametrize("config", FLOAT32, ids=str)
+def test_a_frame_of_another_size_fails_and_the_backend_lives_on(
+    artefact: Artefact, config: BackendConfig
+) -> None:
+    backend = open_backend(config, artefact, SIZE)
+    with pytest.raises(InferenceFailed, match="32x24"):
+        backend.extract(textured_frame(1, width=16, height=8))
+    frame = textured_frame(1, width=32, height=24)
+    assert _furthest(backend.fuse([backend.extract(frame)] * 3), expected_planes([frame] * 3)) == 0
+
+
+def test_sizes_that_the_network_cannot_take_are_refused(artefact: Artefact) -> None:
+    with pytest.raises(ConfigError, match="multiples of 4"):
+        open_backend(OnnxRuntimeConfig(), artefact, Size(width=30, height=24))
+
+
+def _without(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
+    real = importlib.import_module
+
+    def import_module(name: str, package: str | None = None) -> ModuleType:
+        if name in libraries:
+            raise ImportError(f"No module named {name!r}")
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+
+
+@pytest.mark.parametrize("config", FLOAT32, ids=str)
+def test_a_missing_library_is_named_with_what_to_install(
+    artefact: Artefact, config: BackendConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without(monkeypatch, "onnxruntime", "openvino")
+    with pytest.raises(BackendUnavailable, match=r"pip install (onnxruntime|openvino)"):
+        open_backend(config, artefact, SIZE)
+
+
+def test_auto_falls_back_to_the_library_that_is_there(
+    artefact: Artefact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _without(monkeypatch, "openvino")
+    assert open_backend(AutoConfig(), artefact, SIZE).name == "onnxruntime f32"
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "pip install openvino" in warnings[0].getMessage()
+
+
+def test_auto_with_no_library_says_so(artefact: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    _without(monkeypatch, "openvino", "onnxruntime")
+    with pytest.raises(BackendUnavailable, match="no backend can run model tiny-x2"):
+        open_backend(AutoConfig(), artefact, SIZE)
+
+
+@pytest.mark.parametrize("slow", ["openvino", "onnxruntime"])
+def test_auto_takes_the_faster_one(
+    artefact: Artefact, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    monkeypatch.setattr(
+        backends,
+        "_time_frame_ms",
+        lambda backend, *_: 90.0 if backend.name.startswith(slow) else 30.0,
+    )
+    assert not open_backend(AutoConfig(), artefact, SIZE).name.startswith(slow)
+
+
+def test_importing_backends_loads_no_inference_library() -> None:
+    code = (
+        "import sys, decoder.backends, decoder.restorer;"
+        "print([n for n in ('onnxruntime', 'openvino', 'torch') if n in sys.modules])"
+    )
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_names_on_the_command_line_become_configs() -> None:
+    assert backend_config("auto", threads=2) == AutoConfig(threads=2)
+    assert backend_config("onnxruntime") == OnnxRuntimeConfig()
+    assert backend_config("openvino") == OpenVinoConfig()
+
+
+@pytest.mark.parametrize("kind", [AutoConfig, OnnxRuntimeConfig, OpenVinoConfig])
+def test_negative_threads_are_refused(kind: type[AutoConfig]) -> None:
+    with pytest.raises(ConfigError, match="threads"):
+        kind(threads=-1)
+
+
+def test_fuse_inputs_are_located_in_the_window() -> None:
+    assert window_inputs(["w2_f0", "w0_f1"], window=3, features=2) == {
+        "w2_f0": (2, 0),
+        "w0_f1": (0, 1),
+    }
+
+
+@pytest.mark.parametrize("name", ["w3_f0", "w0_f2", "x", "w0_f0_", "w-1_f0"])
+def test_fuse_inputs_outside_of_the_window_are_refused(name: str) -> None:
+    with pytest.raises(ModelMismatch):
+        window_inputs([name], window=3, features=2)

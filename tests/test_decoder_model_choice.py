@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from decoder.artefact import Artefact, Manifest
+from decoder.model_choice import choose_artefact
+from stream.frame import Size
+
+HD = Size(width=1280, height=720)
+
+
+def _model(tier: str, scale: int) -> Artefact:
+    manifest = Manifest(
+        name=f"{tier}-x{scale}",
+        version="1",
+        tier=tier,
+        scale=scale,
+        window=3,
+        lookahead=1,
+        multiple_of=8,
+        inputs=("y",),
+        features=1,
+        colour="",
+        codecs=(),
+        trained_on="",
+        licence="",
+        sha256={},
+    )
+    return Artefact(folder=Path(manifest.name), manifest=manifest)
+
+
+MODELS = [_model("live-m", 2), _model("live-xs", 4), _model("live-xs", 2)]
+
+
+@pytest.mark.parametrize(
+    ("lr_size", "name"),
+    [
+        ((640, 360), "live-xs-x2"),
+        ((608, 342), "live-xs-x2"),  # 2.1 times: the rest is resized
+        ((320, 180), "live-xs-x4"),
+        ((480, 270), "live-xs-x4"),
+        ((854, 480), "live-xs-x2"),
+        ((64, 36), "live-xs-x4"),
+        ((1280, 720), None),
+        ((1920, 1080), None),
+        ((1100, 620), None),
+    ],
+)
+def test_the_smallest_scale_that_reaches_the_size_is_taken(
+    lr_size: tuple[int, int], name: str | None
+) -> None:
+    size = Size(width=lr_size[0], height=lr_size[1])
+    chosen = choose_artefact(MODELS, lr_size=size, hr_size=HD)
+    assert (chosen.manifest.name if chosen else None) == name
+
+
+def test_without_models_of_the_default_tier_it_is_lanczos() -> None:
+    lr_size = Size(width=640, height=360)
+    assert choose_artefact([], lr_size=lr_size, hr_size=HD) is None
+    assert choose_artefact([_model("live-m", 2)], lr_size=lr_size, hr_size=HD) is None
