@@ -199,7 +199,10 @@ class Restorer:
     def _open(self, lr_size: Size, hr_size: Size) -> _Network | None:
         artefact = self._chosen
         if self._config.model == AUTO:
-            artefact = choose_artefact(list_artefacts(), lr_size=lr_size, hr_size=hr_size)
+            installed = list_artefacts()
+            artefact = choose_artefact(installed, lr_size=lr_size, hr_size=hr_size)
+            if not installed:
+                log.warning("no model is installed, so frames are only resized")
             if artefact is not None:
                 artefact = load_artefact(artefact.folder)
         if artefact is None:

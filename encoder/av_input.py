@@ -16,6 +16,7 @@ import av
 from av.container import InputContainer
 
 from encoder.source_url import PULLED_SCHEMES, SourceAddress, SourceKind
+from encoder.srt_wire import SrtWire
 from stream.errors import ConfigError
 
 OPEN_TIMEOUT_S = 10.0
@@ -47,7 +48,7 @@ _LIVE_ANALYSIS = {"analyzeduration": "1000000", "probesize": "2000000"}
 class _Request:
     """The arguments of one `av.open`."""
 
-    file: str | StandardInput
+    file: str | StandardInput | SrtWire
     format: str | None = None
     options: dict[str, str]
     open_timeout_s: float | None = None
@@ -71,13 +72,28 @@ class StandardInput:
         return b""
 
 
-def open_input(address: SourceAddress, *, is_closed: Callable[[], bool]) -> InputContainer:
-    """Open a source that FFmpeg reads; `is_closed` lets a wait for standard input end early.
+@dataclass(frozen=True, slots=True)
+class OpenInput:
+    """A demuxer, and what carries bytes to it where FFmpeg does not do that itself."""
+
+    container: InputContainer
+    wire: SrtWire | None = None
+
+    def close(self) -> None:
+        """Close both; not while another thread reads."""
+        self.container.close()
+        if self.wire is not None:
+            self.wire.close()
+
+
+def open_input(address: SourceAddress, *, is_closed: Callable[[], bool]) -> OpenInput:
+    """Open a source that FFmpeg reads; `is_closed` lets waits in our own code end early.
 
     Raises ConfigError, one line, when it is missing, refused or not media.
     """
     name = describe(address)
     request = _request(address, is_closed)
+    wire = request.file if isinstance(request.file, SrtWire) else None
     try:
         container = av.open(
             request.file,
@@ -87,18 +103,26 @@ def open_input(address: SourceAddress, *, is_closed: Callable[[], bool]) -> Inpu
             timeout=(request.open_timeout_s, request.read_timeout_s),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ConfigError(f"cannot open {name}: {explain(error)}") from error
+        reason = explain(error)
+        if wire is not None:
+            reason = wire.reason()
+            wire.close()
+        raise ConfigError(f"cannot open {name}: {reason}") from error
+    opened = OpenInput(container, wire)
     if container.format.name in NOT_VIDEO:
-        container.close()
+        opened.close()
         raise ConfigError(f"cannot open {name}: it is text, not a media file")
-    return container
+    return opened
 
 
 def describe(address: SourceAddress) -> str:
     """The source in words, for messages."""
     match address.kind:
-        case SourceKind.FILE | SourceKind.NETWORK:
+        case SourceKind.FILE:
             return address.target
+        case SourceKind.NETWORK:  # without user, password and query, which may hold secrets
+            parts = urlsplit(address.target)
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         case SourceKind.SCREEN:
             return f"screen {address.target or os.environ.get('DISPLAY', '')}".rstrip()
         case SourceKind.CAMERA:
@@ -133,7 +157,7 @@ def _request(address: SourceAddress, is_closed: Callable[[], bool]) -> _Request:
         case SourceKind.STDIN:
             return _standard_input(is_closed)
         case SourceKind.NETWORK:
-            return _network(address.target)
+            return _network(address.target, is_closed)
         case SourceKind.CAMERA:
             if not Path(address.target).exists():
                 raise ConfigError(f"there is no camera at {address.target}")
@@ -168,8 +192,10 @@ def _standard_input(is_closed: Callable[[], bool]) -> _Request:
     return _Request(file=StandardInput(is_closed), options=_LIVE_ANALYSIS)
 
 
-def _network(url: str) -> _Request:
+def _network(url: str, is_closed: Callable[[], bool]) -> _Request:
     parts = urlsplit(url)
+    listens = "listener" in parse_qs(parts.query).get("mode", [])
+    open_timeout_s = LISTEN_TIMEOUT_S if listens else OPEN_TIMEOUT_S
     options: dict[str, str] = {}
     read_timeout_s = SILENCE_TIMEOUT_S
     match parts.scheme.lower():
@@ -179,16 +205,21 @@ def _network(url: str) -> _Request:
         case "rtsp" | "rtsps":  # TCP: no lost packets on the way in, and it passes firewalls
             options = _LIVE_ANALYSIS | {"rtsp_transport": "tcp", "timeout": _NETWORK_TIMEOUT_US}
         case "srt":
-            options = _LIVE_ANALYSIS | {"connect_timeout": str(int(OPEN_TIMEOUT_S * 1000))}
+            wire = SrtWire(
+                url,
+                is_closed=is_closed,
+                connect_timeout_s=open_timeout_s,
+                silence_timeout_s=SILENCE_TIMEOUT_S,
+            )
+            return _Request(file=wire, options=_LIVE_ANALYSIS)
         case "udp" | "rtp":
             options = _LIVE_ANALYSIS | {"timeout": _NETWORK_TIMEOUT_US, "overrun_nonfatal": "1"}
         case _:  # not `timeout`: for RTMP and TCP that would mean to listen
             options = _LIVE_ANALYSIS | {"rw_timeout": _NETWORK_TIMEOUT_US}
-    listens = "listener" in parse_qs(parts.query).get("mode", [])
     return _Request(
         file=url,
         options=options,
-        open_timeout_s=LISTEN_TIMEOUT_S if listens else OPEN_TIMEOUT_S,
+        open_timeout_s=open_timeout_s,
         read_timeout_s=read_timeout_s,
     )
 
@@ -203,8 +234,6 @@ def _screen(address: SourceAddress) -> _Request:
 
 
 def _device(address: SourceAddress, demuxer: str, target: str, options: dict[str, str]) -> _Request:
-    if demuxer not in av.formats_available and demuxer != "v4l2":
-        raise ConfigError(f"this build of FFmpeg cannot read from a {address.kind.value}")
     if address.size is not None:
         options = options | {"video_size": str(address.size)}
     if address.fps is not None:

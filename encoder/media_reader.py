@@ -66,11 +66,11 @@ class MediaReader:
         self._sound = AudioNormaliser()
         self._frames_in_pass = 0
         self.corrupt_packets = 0
-        self._container = open_input(address, is_closed=is_closed)
+        self._input = open_input(address, is_closed=is_closed)
         try:
             tracks = self._choose_tracks()
         except ConfigError:
-            self._container.close()
+            self._input.close()
             raise
         self.fps = _frame_rate(tracks.video)
         self.has_audio = tracks.audio is not None
@@ -83,10 +83,10 @@ class MediaReader:
                 yield from self._one_pass()
                 if not self._loops or not self._frames_in_pass or self._is_closed():
                     return
-                self._container.close()
-                self._container = open_input(self._address, is_closed=self._is_closed)
+                self._input.close()
+                self._input = open_input(self._address, is_closed=self._is_closed)
         finally:
-            self._container.close()
+            self._input.close()
             if self.corrupt_packets:
                 name = describe(self._address)
                 _log.warning("%s: skipped %d corrupt packets", name, self.corrupt_packets)
@@ -135,7 +135,7 @@ class MediaReader:
         errors_in_a_row = 0
         while True:
             try:
-                for packet in self._container.demux(*streams):
+                for packet in self._input.container.demux(*streams):
                     if self._is_closed():
                         return
                     errors_in_a_row = 0
@@ -189,14 +189,14 @@ class MediaReader:
 
     def _choose_tracks(self) -> _Tracks:
         name = describe(self._address)
-        video = _best_video(self._container)
+        video = _best_video(self._input.container)
         if video is None:
             raise ConfigError(f"{name} has no video")
         if not _has_decoder(video):
             raise ConfigError(f"{name}: FFmpeg has no decoder for its video codec")
         # Frame threads delay each picture by one frame per thread; slices do not.
         video.codec_context.thread_type = "SLICE" if self._address.is_live else "AUTO"
-        audio = next(iter(self._container.streams.audio), None) if self._with_audio else None
+        audio = next(iter(self._input.container.streams.audio), None) if self._with_audio else None
         if audio is not None and not _has_decoder(audio):
             _log.warning("%s: FFmpeg has no decoder for its sound; sending none", name)
             audio = None

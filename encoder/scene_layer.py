@@ -21,6 +21,9 @@ _TAPS = 8
 
 Planes = tuple[Plane, Plane, Plane]
 
+LUMA_LEVELS, CHROMA_LEVELS = (16, 235), (16, 240)
+"""Limited range; interpolation overshoots at sharp edges."""
+
 
 def to_yuv(rgb: Rgb) -> tuple[Rgb, Rgb, Rgb]:
     """Limited-range BT.709 Y, U, V (ITU-R BT.709-6 item 3), float32, all at full size."""
@@ -51,8 +54,9 @@ class Layer:
         if alpha is not None:
             y, u, v = y * alpha, u * alpha, v * alpha
             half_alpha = halve(alpha)
-        self._luma = _Shifted([y], alpha, QUARTERS)
-        self._chroma = _Shifted([halve(u), halve(v)], half_alpha, 2 * QUARTERS)
+        self._luma = _Shifted([y], alpha, QUARTERS, LUMA_LEVELS)
+        halves = [halve(u), halve(v)]
+        self._chroma = _Shifted(halves, half_alpha, 2 * QUARTERS, CHROMA_LEVELS)
 
     def draw(self, planes: Planes, *, left_quarters: int, top: int) -> None:
         """Lay it over (y, u, v) in place; its left edge at left_quarters / 4, `top` even."""
@@ -72,18 +76,23 @@ class _Shifted:
         planes: list[NDArray[np.float32]],
         coverage: NDArray[np.float32] | None,
         phases: int,
+        levels: tuple[int, int],
     ) -> None:
+        low, high = levels
         self._phases = phases
         self._colour: list[list[NDArray[np.uint16]]] = []
         self._uncovered: list[NDArray[np.uint16]] = []
         for fraction in np.arange(phases) / phases:
             shifted = [_shift(plane, fraction) for plane in planes]
             if coverage is None:
-                self._colour.append([_rounded(each, 255) for each in shifted])
+                self._colour.append([_rounded(each, low, high) for each in shifted])
                 continue
             weight = np.clip(_shift(coverage, fraction), 0, 1)
-            self._uncovered.append(_rounded(256 * (1 - weight), 256))
-            self._colour.append([_rounded(256 * each, 256 * 255 * weight) for each in shifted])
+            self._uncovered.append(_rounded(256 * (1 - weight), 0, 256))
+            scale = 256 * weight
+            self._colour.append(
+                [_rounded(256 * each, low * scale, high * scale) for each in shifted]
+            )
 
     def draw(self, targets: list[Plane], source: int, top: int) -> None:
         """`source`: where the target's left edge lies in this picture, in phases of a sample."""
@@ -103,9 +112,11 @@ class _Shifted:
 
 
 def _rounded(
-    plane: NDArray[np.float32], highest: float | NDArray[np.float32]
+    plane: NDArray[np.float32],
+    low: float | NDArray[np.float32],
+    high: float | NDArray[np.float32],
 ) -> NDArray[np.uint16]:
-    return np.rint(np.clip(plane, 0, highest)).astype(np.uint16)
+    return np.rint(np.clip(plane, low, high)).astype(np.uint16)
 
 
 def _shift(plane: NDArray[np.float32], fraction: float) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from stream.errors import ConfigError
 from stream.frame import Size
@@ -109,6 +109,10 @@ def parse_source(text: str) -> SourceAddress:
             raise ConfigError(f"unknown scheme {scheme!r} in {text!r}; known are {known}")
         if not body.strip("/"):
             raise ConfigError(f"{text!r} names no host")
+        try:
+            urlsplit(text)
+        except ValueError as error:
+            raise ConfigError(f"{text!r} is no URL: {error}") from error
         return SourceAddress(kind=SourceKind.NETWORK, target=text)
     return SourceAddress(kind=SourceKind.FILE, target=text)
 

@@ -80,14 +80,14 @@ def check_remote_description(sdp: str, *, sends: bool) -> list[str]:
         detail = one_line(str(malformed)) or "it breaks the grammar"
         raise PeerError(f"the SDP cannot be parsed: {detail}") from malformed
     media = description.media
+    if not any(section.kind == "video" for section in media):
+        raise PeerError("the SDP has no video")
     names = [section.rtp.muxId for section in media]
     bundled = [
         name for group in description.group if group.semantic == "BUNDLE" for name in group.items
     ]
     if len(set(names)) < len(names) or not set(bundled) <= set(names):
         raise PeerError("the SDP does not name its media sections (a=mid, BUNDLE) consistently")
-    if not any(section.kind == "video" for section in media):
-        raise PeerError("the SDP has no video")
     for section in media:
         if not section.ice or not section.ice.usernameFragment or not section.ice.password:
             raise PeerError(f"the SDP has no ICE credentials for {section.kind}")

@@ -17,8 +17,13 @@ _CLOCK_HZ = 90_000
 class NumberedPacket(Protocol):
     """The part of an RTP packet that is looked at."""
 
-    sequence_number: int
-    timestamp: int
+    @property
+    def sequence_number(self) -> int:
+        """16 bits."""
+
+    @property
+    def timestamp(self) -> int:
+        """32 bits of the 90 kHz clock."""
 
 
 class NackRequests:

@@ -6,22 +6,19 @@ thread can read.
 
 from __future__ import annotations
 
-from aiortc import MediaStreamTrack, RTCRtpSender
+from aiortc import MediaStreamTrack
 from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from stream.audio import AudioChunk
 from stream.buffer import LatestBuffer
-from stream.codecs_registry import check_remote_description
-from stream.errors import PeerError
 from stream.frame import Frame
 from stream.ice_path import NetworkScope as NetworkScope
-from stream.peer_connection import PeerConnection, observe_rtcp
+from stream.peer_connection import PeerConnection, observe_rtcp, prefer_codecs
 from stream.peer_connection import PeerStats as PeerStats
 from stream.receiving_codecs import ReceiveCounts, ReceivedAudio, ReceivedVideo
 from stream.sending_codecs import SendCounters
-from stream.session_description import check_answered_media, rejected_media
 from stream.timing import MediaClock, SenderReport, Track
 from stream.tracks import (
     AudioTrack,
@@ -45,39 +42,12 @@ class SendingPeer(PeerConnection):
     def __init__(
         self, video: SendingVideo, audio: SendingAudio | None, network: NetworkScope
     ) -> None:
-        super().__init__(network)
+        super().__init__(network, remote_sends=False)
         self._counters = SendCounters()
         self._video = video
         self._audio = audio
+        self._ssrcs: set[int] = set()
         self._packets_lost: dict[int, int] = {}
-
-    async def create_offer(self) -> str:
-        """SDP that offers our media, complete with candidates (WHIP)."""
-        self._add_tracks(["video", "audio"])
-        return await self._make_offer()
-
-    async def set_answer(self, sdp: str) -> None:
-        """Take the other end's answer. Raises PeerError, and ends, when it cannot be used."""
-        offered = ["video"] if self._audio is None else ["video", "audio"]
-        try:
-            check_answered_media(offered, rejected_media(sdp))
-            check_remote_description(sdp, sends=False)
-        except PeerError:
-            self._end("signalling failed")
-            raise
-        await self._take_remote(sdp, "answer")
-        self._spawn(self._require_connection())
-
-    async def answer(self, offer: str) -> str:
-        """SDP that answers a receiver's offer (WHEP). Raises PeerError, and ends, on a bad one."""
-        try:
-            kinds = check_remote_description(offer, sends=False)
-        except PeerError:
-            self._end("signalling failed")
-            raise
-        self._add_tracks(kinds)
-        await self._take_remote(offer, "offer")
-        return await self._make_answer()
 
     def stats(self) -> PeerStats:
         """Counts so far."""
@@ -90,7 +60,7 @@ class SendingPeer(PeerConnection):
             codec=self._negotiated_codec(),
         )
 
-    def _add_tracks(self, kinds: list[str]) -> None:
+    def _prepare(self, kinds: list[str]) -> None:
         clock = ReportClock(current_ntp_time)
         tracks: list[VideoTrack | AudioTrack] = []
         if "video" in kinds:
@@ -101,22 +71,15 @@ class SendingPeer(PeerConnection):
             transceiver = self._connection.addTransceiver(track, direction="sendonly")
             report_media_time(transceiver.sender, clock_hz=track.clock_hz, clock=clock)
             observe_rtcp(transceiver.sender, self._on_rtcp)
+            self._ssrcs.add(transceiver.sender._ssrc)
             if track.kind == "video":
-                capabilities = RTCRtpSender.getCapabilities("video").codecs
-                names = (*self._video.codecs, "rtx")
-                transceiver.setCodecPreferences(
-                    [
-                        codec
-                        for name in names
-                        for codec in capabilities
-                        if codec.name.lower() == name
-                    ]
-                )
+                prefer_codecs(transceiver, self._video.codecs)
 
     def _on_rtcp(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
             for report in packet.reports:
-                self._packets_lost[report.ssrc] = max(0, report.packets_lost)
+                if report.ssrc in self._ssrcs:
+                    self._packets_lost[report.ssrc] = max(0, report.packets_lost)
 
     def _negotiated_codec(self) -> str | None:
         for transceiver in self._connection.getTransceivers():
@@ -139,31 +102,13 @@ class ReceivingPeer(PeerConnection):
         video_capacity: int = VIDEO_BUFFER_FRAMES,
         audio_capacity: int = AUDIO_BUFFER_CHUNKS,
     ) -> None:
-        super().__init__(network)
+        super().__init__(network, remote_sends=True)
         self.video: LatestBuffer[Frame] = LatestBuffer(video_capacity)
         self.audio: LatestBuffer[AudioChunk] = LatestBuffer(audio_capacity)
         self._clock = MediaClock()
         self._codec: str | None = None
         self._counts: dict[Track, ReceiveCounts] = {}
         self._connection.on("track", self._on_track)
-
-    async def create_offer(self) -> str:
-        """SDP that asks for the other end's media, complete with candidates (WHEP)."""
-        self._connection.addTransceiver("video", direction="recvonly")
-        self._connection.addTransceiver("audio", direction="recvonly")
-        return await self._make_offer()
-
-    async def set_answer(self, sdp: str) -> None:
-        """Take the other end's answer. Raises PeerError, and ends, when it cannot be used."""
-        await self._check(sdp)
-        await self._take_remote(sdp, "answer")
-        self._spawn(self._require_connection())
-
-    async def answer(self, offer: str) -> str:
-        """SDP that answers a sender's offer (WHIP). Raises PeerError, and ends, on a bad one."""
-        await self._check(offer)
-        await self._take_remote(offer, "offer")
-        return await self._make_answer()
 
     def stats(self) -> PeerStats:
         """Counts so far."""
@@ -178,12 +123,12 @@ class ReceivingPeer(PeerConnection):
             codec=self._codec,
         )
 
-    async def _check(self, sdp: str) -> None:
-        try:
-            check_remote_description(sdp, sends=True)
-        except PeerError:
-            self._end("signalling failed")
-            raise
+    def _prepare(self, kinds: list[str]) -> None:
+        for kind in Track:
+            if kind.value in kinds:
+                transceiver = self._connection.addTransceiver(kind.value, direction="recvonly")
+                if kind is Track.VIDEO:
+                    prefer_codecs(transceiver, ("h264", "vp8"))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         kind = Track(track.kind)

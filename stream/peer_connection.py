@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,19 @@ from aiortc import (
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpSender,
+    RTCRtpTransceiver,
     RTCSessionDescription,
 )
 from aiortc.rtp import AnyRtcpPacket
 
-from stream.codecs_registry import install, monotonic_ms
+from stream.codecs_registry import check_remote_description, install, monotonic_ms
 from stream.errors import PeerError
 from stream.ice_path import IcePath, NetworkScope
 from stream.sdp_text import one_line
-from stream.session_description import without_unusable_candidates
+from stream.session_description import (
+    with_rejected_media_inactive,
+    without_unusable_candidates,
+)
 
 CONNECT_TIMEOUT_S = 15.0
 _ICE_PACE_S = 0.03  # aioice looks every 20 ms whether it is still wanted
@@ -53,9 +58,10 @@ class PeerStats:
 class PeerConnection:
     """One aiortc connection with what both ends need around it; belongs to one event loop."""
 
-    def __init__(self, network: NetworkScope) -> None:
+    def __init__(self, network: NetworkScope, *, remote_sends: bool) -> None:
         # Without a list of ICE servers aiortc would ask a public STUN server of its choice.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._remote_sends = remote_sends
         self._path = IcePath(network, clock_ms=monotonic_ms)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
@@ -73,28 +79,49 @@ class PeerConnection:
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
-    async def _make_offer(self) -> str:
-        self._adopt_ice()
-        await self._connection.setLocalDescription(await self._connection.createOffer())
-        return self._connection.localDescription.sdp
+    async def create_offer(self) -> str:
+        """SDP that offers our end, complete with candidates. Raises PeerError when closed."""
+        with self._signalling("offer"):
+            self._prepare(["video", "audio"])
+            self._adopt_ice()
+            await self._connection.setLocalDescription(await self._connection.createOffer())
+            return self._connection.localDescription.sdp
+
+    async def set_answer(self, sdp: str) -> None:
+        """Take the other end's answer. Raises PeerError, and ends, when it cannot be used."""
+        with self._signalling("answer"):
+            sdp = with_rejected_media_inactive(sdp, self._connection.localDescription.sdp)
+            check_remote_description(sdp, sends=self._remote_sends)
+            await self._take_remote(sdp, "answer")
+            self._spawn(self._require_connection())
+
+    async def answer(self, offer: str) -> str:
+        """SDP that answers the other end's offer. Raises PeerError, and ends, on a bad one."""
+        with self._signalling("offer"):
+            self._prepare(check_remote_description(offer, sends=self._remote_sends))
+            await self._take_remote(offer, "offer")
+            self._adopt_ice()
+            answer = await self._connection.createAnswer()
+            await self._connection.setLocalDescription(answer)
+            self._spawn(self._require_connection())
+            return self._connection.localDescription.sdp
+
+    def _prepare(self, kinds: list[str]) -> None:
+        """Add what the subclass has for these kinds of media; called before any description."""
 
     async def _take_remote(self, sdp: str, kind: str) -> None:
         description = RTCSessionDescription(sdp=without_unusable_candidates(sdp), type=kind)
-        await self._guard(self._connection.setRemoteDescription(description), kind)
+        await self._connection.setRemoteDescription(description)
 
-    async def _make_answer(self) -> str:
-        self._adopt_ice()
-        answer = await self._guard(self._connection.createAnswer(), "offer")
-        await self._guard(self._connection.setLocalDescription(answer), "offer")
-        self._spawn(self._require_connection())
-        return self._connection.localDescription.sdp
-
-    async def _guard(self, step: Awaitable[Any], kind: str) -> Any:  # noqa: ANN401 (passed through)
-        """Whatever aiortc raises on a remote description becomes a PeerError and the end."""
+    @contextmanager
+    def _signalling(self, kind: str) -> Iterator[None]:
+        """Whatever aiortc raises on a description becomes a PeerError and the end of this peer."""
         try:
-            return await step
+            yield
         except Exception as error:
-            self._end("signalling failed")
+            self._end(f"the {kind} could not be used")
+            if isinstance(error, PeerError):
+                raise
             text = one_line(str(error)) or type(error).__name__
             raise PeerError(f"the {kind} cannot be used: {text}") from error
 
@@ -165,3 +192,11 @@ def observe_rtcp(
         await handle(packet)
 
     vars(end)["_handle_rtcp_packet"] = handle_rtcp_packet
+
+
+def prefer_codecs(transceiver: RTCRtpTransceiver, names: tuple[str, ...]) -> None:
+    """Take only these codecs (lower case), in this order, and their retransmission."""
+    capabilities = RTCRtpSender.getCapabilities(transceiver.kind).codecs
+    transceiver.setCodecPreferences(
+        [codec for name in (*names, "rtx") for codec in capabilities if codec.name.lower() == name]
+    )

@@ -9,6 +9,9 @@ import ipaddress
 
 from stream.errors import PeerError
 
+_TRANSPORT_LINES = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:", "a=rtcp-mux")
+_CODEC_LINES = ("m=", "c=", "a=mid:", "a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
+
 
 def without_unusable_candidates(sdp: str) -> str:
     """The same SDP with only UDP candidates at literal addresses.
@@ -33,15 +36,43 @@ def _is_usable(line: str) -> bool:
         return False
 
 
-def check_answered_media(offer_kinds: list[str], rejected_kinds: list[str]) -> None:
-    """Raise PeerError when the other end turned down a stream that was offered (RFC 3264)."""
-    for kind in offer_kinds:
-        if kind in rejected_kinds:
-            hint = "; send without audio" if kind == "audio" else ""
-            raise PeerError(f"the other end does not take our {kind}{hint}")
+def with_rejected_media_inactive(answer: str, offer: str) -> str:
+    """The same answer with rejected sound as a section that is merely inactive.
+
+    A media section with port 0 is rejected (RFC 3264 section 6) and may lack everything else, which
+    aiortc does not know: it needs credentials and codecs in each. They are taken from the sections
+    next to it and from our offer. Raises PeerError when it is the video that is rejected.
+    """
+    session, *answered = _sections(answer)
+    _, *offered = _sections(offer)
+    accepted = next((section for section in answered if not _is_rejected(section)), None)
+    if accepted is None or any(_is_rejected(s) and s[0].startswith("m=video") for s in answered):
+        raise PeerError("the other end does not take our video")
+    if len(answered) != len(offered):
+        raise PeerError(f"{len(offered)} media were offered, {len(answered)} answered")
+    transport = [line for line in accepted if line.startswith(_TRANSPORT_LINES)]
+    for index, section in enumerate(answered):
+        if not _is_rejected(section):
+            continue
+        codecs = [line for line in offered[index] if line.startswith(_CODEC_LINES)]
+        answered[index] = [*codecs, *transport, "a=inactive"]
+        name = next((line[6:] for line in codecs if line.startswith("a=mid:")), "")
+        session = [
+            f"{line} {name}" if line.startswith("a=group:BUNDLE") else line for line in session
+        ]
+    return "\r\n".join(line for section in (session, *answered) for line in section) + "\r\n"
 
 
-def rejected_media(sdp: str) -> list[str]:
-    """The kinds of the media sections with port 0 (RFC 3264 section 6)."""
-    sections = [line[2:].split() for line in sdp.splitlines() if line.startswith("m=")]
-    return [words[0] for words in sections if len(words) > 1 and words[1] == "0"]
+def _sections(sdp: str) -> list[list[str]]:
+    """Its lines, the session's first, then those of each media section."""
+    sections: list[list[str]] = [[]]
+    for line in sdp.splitlines():
+        if line.startswith("m="):
+            sections.append([])
+        sections[-1].append(line)
+    return sections
+
+
+def _is_rejected(section: list[str]) -> bool:
+    words = section[0].split()
+    return len(words) > 1 and words[1] == "0"

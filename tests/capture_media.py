@@ -64,6 +64,7 @@ def write_video(
     shots = list(pictures)
     with av.open(str(path), "w", format=container_format) as output:
         stream = output.add_stream(codec, rate=fps, options=options or {})
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = shots[0].shape
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = Fraction(1, 1000 if times_ms else fps)
@@ -71,16 +72,17 @@ def write_video(
             stream.codec_context.sample_aspect_ratio = sample_aspect
         if rotation is not None:
             stream.set_display_rotation(rotation)
-        sound = None
+        sound: av.AudioStream | None = None
         if audio is not None:
             name = "aac" if path.suffix in (".mp4", ".ts", ".flv") else "pcm_s16le"
-            sound = output.add_stream(name, rate=audio_rate_hz, layout=audio_layout)
+            added = output.add_stream(name, rate=audio_rate_hz, layout=audio_layout)
+            assert isinstance(added, av.AudioStream)
+            sound = added
         for index, picture in enumerate(shots):
             frame = grey_frame(picture, pixel_format)
             frame.pts = times_ms[index] if times_ms else index
             frame.time_base = Fraction(1, 1000 if times_ms else fps)
-            for packet in stream.encode(frame):
-                output.mux(packet)
+            output.mux(stream.encode(frame))
             if sound is not None and audio is not None and index % fps == 0:
                 samples = audio(index // fps)
                 block = av.AudioFrame.from_ndarray(
@@ -89,12 +91,10 @@ def write_video(
                 block.sample_rate = audio_rate_hz
                 block.pts = index // fps * audio_rate_hz
                 block.time_base = Fraction(1, audio_rate_hz)
-                for packet in sound.encode(block):
-                    output.mux(packet)
-        for each in (stream, sound):
-            if each is not None:
-                for packet in each.encode(None):
-                    output.mux(packet)
+                output.mux(sound.encode(block))
+        output.mux(stream.encode(None))
+        if sound is not None:
+            output.mux(sound.encode(None))
     return path
 
 

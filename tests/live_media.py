@@ -16,6 +16,12 @@ from stream.codecs_registry import NegotiatedCodec
 from stream.frame import CLOCK_HZ, Frame, Size
 from stream.frame_av import frame_to_av
 from stream.jitter_buffer import CodedFrame
+from stream.sending_codecs import (
+    OPUS_FRAME_SAMPLES,
+    AudioCarrier,
+    OpusSendEncoder,
+    SendCounters,
+)
 
 T = TypeVar("T")
 
@@ -121,6 +127,21 @@ def tone(pts: int, *, samples: int = 960, frequency_hz: float = 440.0) -> AudioC
     phase = 2 * np.pi * frequency_hz * (pts + np.arange(samples)) / 48_000
     wave = (8000 * np.sin(phase)).astype(np.int16)
     return AudioChunk(samples=np.stack((wave, wave), axis=1), pts=pts)
+
+
+def opus_payloads(bitrate_bps: int, count: int) -> list[tuple[list[bytes], int]]:
+    """Payloads and timestamps of 20 ms each: a tone with noise, so that every bit is needed."""
+    adapter, counters = OpusSendEncoder(), SendCounters()
+    order = np.random.default_rng(5)
+    payloads = []
+    for index in range(count):
+        carrier = AudioCarrier()
+        chunk = tone(index * OPUS_FRAME_SAMPLES)
+        noise = order.integers(-2000, 2000, chunk.samples.shape).astype(np.int16)
+        carrier.media = AudioChunk(samples=chunk.samples + noise, pts=chunk.pts)
+        carrier.bitrate_bps, carrier.counters = bitrate_bps, counters
+        payloads.append(adapter.encode(carrier))
+    return payloads
 
 
 async def take(buffer: LatestBuffer[T], count: int) -> list[T]:

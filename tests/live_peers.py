@@ -38,29 +38,34 @@ class Link:
                 self.sound.put(tone(1920 * index, samples=1920))
             await asyncio.sleep(pause_s)
 
-    def received(self) -> list[Frame]:
-        """Everything decoded so far and not taken yet."""
-        frames = []
-        while len(self.receiver.video):
-            frame = self.receiver.video.get(0)
-            assert frame is not None
-            frames.append(frame)
+    async def received_until(self, pts: int) -> list[Frame]:
+        """Everything decoded up to the frame at `pts` (1/90000 s), within 8 seconds."""
+        frames: list[Frame] = []
+        async with asyncio.timeout(8):
+            while not frames or frames[-1].pts < pts:
+                frames.append(await self.receiver.video.get_async())
         return frames
 
 
 @asynccontextmanager
 async def linked(
-    *, encoder: FrameEncoder | None = None, with_audio: bool = False, receiver_offers: bool = False
+    *,
+    encoder: FrameEncoder | None = None,
+    with_audio: bool = False,
+    receiver_offers: bool = False,
+    video_capacity: int = 500,
 ) -> AsyncIterator[Link]:
     """A connected pair (WHIP: the sender offers; WHEP: the receiver does), closed at the end."""
-    pictures: LatestBuffer[Frame] = LatestBuffer(8)
+    pictures: LatestBuffer[Frame] = LatestBuffer(100)
     sound: LatestBuffer[AudioChunk] = LatestBuffer(100)
     sender = SendingPeer(
         SendingVideo(source=pictures, encoder=encoder or X264()),
         SendingAudio(source=sound) if with_audio else None,
         NetworkScope.LOOPBACK,
     )
-    receiver = ReceivingPeer(NetworkScope.LOOPBACK, video_capacity=500, audio_capacity=500)
+    receiver = ReceivingPeer(
+        NetworkScope.LOOPBACK, video_capacity=video_capacity, audio_capacity=500
+    )
     try:
         if receiver_offers:
             await receiver.set_answer(await sender.answer(await receiver.create_offer()))
@@ -103,3 +108,10 @@ def seeded_loss(ratio: float, seed: int) -> Callable[[bytes], bool]:
     """Independent losses, the same in every run."""
     order = random.Random(seed)
     return lambda packet: order.random() < ratio
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, for 8 seconds at most."""
+    async with asyncio.timeout(8):
+        while not holds():  # noqa: ASYNC110 (counters have no event)
+            await asyncio.sleep(0.01)

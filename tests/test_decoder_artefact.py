@@ -125,21 +125,3 @@ def test_an_artefact_without_all_graphs_is_not_written(artefact: Artefact, tmp_p
             reference=artefact.reference(),
         )
     assert not (tmp_path / "half").exists()
-
-
-def test_a_reference_for_another_window_is_refused(artefact: Artefact) -> None:
-    _edit_manifest(artefact, window=5)
-    with pytest.raises(ModelMismatch, match="window of 5"):
-        load_artefact(artefact.folder).reference()
-
-
-def test_a_reference_that_is_not_an_archive_is_refused(artefact: Artefact) -> None:
-    (artefact.folder / REFERENCE_FILE).write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(ModelMismatch, match="usable reference"):
-        artefact.reference()
-
-
-def test_unknown_and_known_quantisers_survive_the_reference_file(artefact: Artefact) -> None:
-    found = [frame.quantiser for frame in artefact.reference().frames]
-    assert found[0] is None
-    assert found[1:] == pytest.approx([20.0, 51.0], abs=1e-5)

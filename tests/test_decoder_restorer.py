@@ -260,18 +260,3 @@ def test_auto_takes_the_model_that_fits_the_sizes(
     restorer = Restorer(config)
     assert len(_run(restorer, _stream(2))) == 2
     assert restorer.model_name == name
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"size": Size(width=63, height=48)},
-        {"backend": "abacus"},
-        {"lookahead": -1},
-        {"threads": -1},
-        {"model": ""},
-    ],
-)
-def test_settings_that_can_never_work_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError):
-        RestorerConfig(**wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -76,6 +76,7 @@ def test_only_sources_that_pace_themselves_are_live(text: str, is_live: bool) ->
         ("gopher://h/a", "unknown scheme 'gopher'"),
         ("rtmp://", "names no host"),
         ("file:", "names no file"),
+        ("rtsp://[half/a", "is no URL"),
         ("test:ten", "SECONDS must be a positive number"),
         ("test:-1", "SECONDS must be a positive number"),
         ("test:nan", "SECONDS must be a positive number"),

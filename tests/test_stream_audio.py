@@ -20,7 +20,7 @@ def test_samples_that_are_not_stereo_rows_are_refused(shape: tuple[int, ...]) ->
 
 def test_samples_of_another_type_are_refused() -> None:
     with pytest.raises(FrameError, match="float32"):
-        AudioChunk(samples=np.zeros((960, 2), np.float32), pts=0)  # type: ignore[arg-type] # the test
+        AudioChunk(samples=np.zeros((960, 2), np.float32), pts=0)
 
 
 def test_video_and_audio_times_are_the_same_moment() -> None:

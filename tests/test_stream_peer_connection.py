@@ -7,12 +7,14 @@ import threading
 import time
 
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 
 from stream.buffer import BufferClosed, LatestBuffer
 from stream.errors import PeerError
+from stream.frame import Frame
 from stream.peer import NetworkScope, ReceivingPeer, SendingPeer
 from stream.tracks import SendingAudio, SendingVideo
-from tests.live_media import X264, take
+from tests.live_media import X264, picture, take
 from tests.live_peers import fall_silent, linked
 
 
@@ -158,15 +160,62 @@ async def test_an_offer_to_receive_is_refused_by_a_receiver() -> None:
     assert "recvonly" in await refusal((await offer_sdp()).replace("sendonly", "recvonly"))
 
 
-async def test_an_answer_that_turns_sound_down_says_what_to_do() -> None:
-    sender, receiver = sending_peer(with_audio=True), ReceivingPeer(NetworkScope.LOOPBACK)
+def without_sound(answer: str) -> str:
+    """The answer of an end that takes no sound, as terse as RFC 3264 allows."""
+    video = answer[: answer.index("m=audio")].replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0")
+    return video + "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=inactive\r\n"
+
+
+async def test_an_end_that_takes_no_sound_gets_the_pictures() -> None:
+    pictures: LatestBuffer[Frame] = LatestBuffer(8)
+    sender = SendingPeer(
+        SendingVideo(source=pictures, encoder=X264()),
+        SendingAudio(source=LatestBuffer(1)),
+        NetworkScope.LOOPBACK,
+    )
+    receiver = ReceivingPeer(NetworkScope.LOOPBACK)
     answer = await receiver.answer(await sender.create_offer())
-    audio = next(line for line in answer.splitlines() if line.startswith("m=audio"))
-    rejected = " ".join(["m=audio", "0", *audio.split()[2:]])
-    with pytest.raises(PeerError, match="send without audio"):
-        await sender.set_answer(answer.replace(audio, rejected))
+    await sender.set_answer(without_sound(answer))
+    async with asyncio.timeout(8):
+        await sender.connected.wait()
+    pictures.put(picture(0))
+    assert len(await take(receiver.video, 1)) == 1
+    await asyncio.gather(sender.close(), receiver.close())
+
+
+async def test_an_end_that_takes_no_video_is_refused() -> None:
+    sender, receiver = sending_peer(), ReceivingPeer(NetworkScope.LOOPBACK)
+    answer = await receiver.answer(await sender.create_offer())
+    port = next(line for line in answer.splitlines() if line.startswith("m=video")).split()[1]
+    with pytest.raises(PeerError, match="does not take our video"):
+        await sender.set_answer(answer.replace(f"m=video {port}", "m=video 0"))
+    await asyncio.gather(sender.close(), receiver.close())
+
+
+async def test_an_offer_with_a_data_channel_is_answered() -> None:
+    other = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    other.addTransceiver("video", direction="sendonly")
+    other.createDataChannel("chat")
+    await other.setLocalDescription(await other.createOffer())
+    receiver = ReceivingPeer(NetworkScope.LOOPBACK)
+    answer = await receiver.answer(other.localDescription.sdp)
+    assert "m=application" in answer
+    await asyncio.gather(other.close(), receiver.close())
+
+
+async def test_h264_is_chosen_before_what_the_other_end_would_rather_send() -> None:
+    sdp = await offer_sdp()
+    head, *sections = sdp.split("m=video ")
+    words = sections[0].split("\r\n", 1)[0].split()
+    vp8_first = " ".join([*words[:2], "120", *words[2:]])
+    offer = head + "m=video " + sections[0].replace(" ".join(words), vp8_first, 1)
+    offer = offer.replace("a=rtpmap:97 ", "a=rtpmap:120 VP8/90000\r\na=rtpmap:97 ", 1)
+    receiver = ReceivingPeer(NetworkScope.LOOPBACK)
+    answer = await receiver.answer(offer)
     await receiver.close()
-    await sender.close()
+    chosen = next(line for line in answer.splitlines() if line.startswith("m=video")).split()[3:]
+    assert chosen[0] == "97"
+    assert "120" in chosen
 
 
 async def test_an_offer_damaged_anywhere_is_answered_or_refused_in_one_line() -> None:

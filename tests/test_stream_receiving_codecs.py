@@ -15,8 +15,7 @@ from stream.receiving_codecs import (
     ReceivingJitterBuffer,
     VideoReceiveDecoder,
 )
-from tests.live_media import INTERVAL, coded_frames, picture, psnr
-from tests.test_stream_sending_codecs import opus_payloads
+from tests.live_media import INTERVAL, coded_frames, opus_payloads, picture, psnr
 
 
 @dataclass
@@ -111,6 +110,7 @@ def test_a_frame_that_cannot_be_decoded_is_counted_and_a_keyframe_asked_for_at_a
             asked.append(clock.now_ms)
         assert received is not None
         assert decoder.decode(received) == []
+    assert received is not None
     assert received.counts_now().peer_errors == 20
     assert 3 <= len(asked) <= 20 * 40 // REQUEST_INTERVAL_MS + 1
 

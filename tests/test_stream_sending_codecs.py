@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
 import pytest
 
 from stream.errors import CodecError
@@ -17,7 +16,7 @@ from stream.sending_codecs import (
     VideoCarrier,
     VideoSendEncoder,
 )
-from tests.live_media import H264_HIGH, X264, picture, tone
+from tests.live_media import H264_HIGH, X264, opus_payloads, picture, tone
 
 
 class Scripted:
@@ -102,20 +101,6 @@ def test_vp8_gets_a_descriptor_with_a_new_picture_id_each() -> None:
 def test_a_codec_without_a_payload_format_is_refused() -> None:
     with pytest.raises(CodecError, match="av1"):
         VideoSendEncoder(NegotiatedCodec(name="av1", profile_level_id=None, payload_type=45))
-
-
-def opus_payloads(bitrate_bps: int, count: int) -> list[tuple[list[bytes], int]]:
-    adapter, counters = OpusSendEncoder(), SendCounters()
-    order = np.random.default_rng(5)
-    payloads = []
-    for index in range(count):
-        carrier = AudioCarrier()
-        chunk = tone(index * OPUS_FRAME_SAMPLES)
-        noise = order.integers(-2000, 2000, chunk.samples.shape).astype(np.int16)
-        carrier.media = type(chunk)(samples=chunk.samples + noise, pts=chunk.pts)
-        carrier.bitrate_bps, carrier.counters = bitrate_bps, counters
-        payloads.append(adapter.encode(carrier))
-    return payloads
 
 
 @pytest.mark.parametrize("bitrate_bps", [24_000, 64_000])

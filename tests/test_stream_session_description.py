@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.errors import PeerError
 from stream.session_description import (
-    check_answered_media,
-    rejected_media,
+    with_rejected_media_inactive,
     without_unusable_candidates,
 )
 
@@ -40,12 +41,67 @@ def test_any_text_is_filtered_without_an_error(text: str) -> None:
     without_unusable_candidates("a=candidate:" + text)
 
 
-def test_a_media_section_with_port_zero_is_rejected() -> None:
-    sdp = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\nm=audio 0 UDP/TLS/RTP/SAVPF 97\r\nm=\r\n"
-    assert rejected_media(sdp) == ["audio"]
+OFFER = """v=0
+a=group:BUNDLE 0 1
+m=video 9 UDP/TLS/RTP/SAVPF 97
+a=mid:0
+a=sendonly
+m=audio 9 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:1
+a=sendonly
+a=rtpmap:96 opus/48000/2
+a=ssrc:7 cname:x
+a=setup:actpass
+"""
+ANSWER = """v=0
+a=group:BUNDLE 0
+m=video 5000 UDP/TLS/RTP/SAVPF 97
+a=mid:0
+a=ice-ufrag:abcd
+a=fingerprint:sha-256 00
+a=setup:passive
+a=rtcp-mux
+a=recvonly
+m=audio 0 UDP/TLS/RTP/SAVPF 0
+a=inactive
+"""
 
 
-def test_a_rejected_stream_is_the_peers_decision_and_says_what_to_do() -> None:
-    check_answered_media(["video"], ["audio"])
-    with pytest.raises(PeerError, match="send without audio"):
-        check_answered_media(["video", "audio"], ["audio"])
+def test_sound_that_the_other_end_rejects_becomes_an_inactive_part_of_the_bundle() -> None:
+    result = with_rejected_media_inactive(ANSWER, OFFER).split("\r\n")
+    assert result[1] == "a=group:BUNDLE 0 1"
+    assert result[2:9] == ANSWER.splitlines()[2:9]
+    assert result[9:] == [
+        "m=audio 9 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP4 0.0.0.0",
+        "a=mid:1",
+        "a=rtpmap:96 opus/48000/2",
+        "a=ice-ufrag:abcd",
+        "a=fingerprint:sha-256 00",
+        "a=setup:passive",
+        "a=rtcp-mux",
+        "a=inactive",
+        "",
+    ]
+
+
+def test_an_answer_that_takes_everything_is_left_as_it_is() -> None:
+    answer = ANSWER.replace("m=audio 0", "m=audio 5000")
+    assert with_rejected_media_inactive(answer, OFFER).splitlines() == answer.splitlines()
+
+
+def test_rejected_video_is_an_error() -> None:
+    with pytest.raises(PeerError, match="does not take our video"):
+        with_rejected_media_inactive(ANSWER.replace("m=video 5000", "m=video 0"), OFFER)
+
+
+def test_an_answer_with_other_media_than_offered_is_an_error() -> None:
+    with pytest.raises(PeerError, match="2 media were offered, 1 answered"):
+        with_rejected_media_inactive(ANSWER[: ANSWER.index("m=audio")], OFFER)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_answer_is_worked_on_or_refused(answer: str, offer: str) -> None:
+    with contextlib.suppress(PeerError):
+        with_rejected_media_inactive(f"m=video 9\n{answer}\nm=audio 0 x", offer)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from decoder.artefact import Artefact
 from decoder.artefact_reference import Planes, quantiser_input
 from decoder.backends.contract import (
@@ -50,7 +53,12 @@ class OpenVinoBackend:
     def extract(self, frame: Frame) -> Features:
         """See `Backend.extract`."""
         check_frame_size(frame, self._lr_size)
-        inputs = {"y": frame.y, "u": frame.u, "v": frame.v, "quantiser": quantiser_input(frame)}
+        inputs: dict[str, NDArray[np.uint8] | NDArray[np.float32]] = {
+            "y": frame.y,
+            "u": frame.u,
+            "v": frame.v,
+            "quantiser": quantiser_input(frame),
+        }
         try:
             for name, array in inputs.items():
                 # It cannot share memory that it may not write to, though it never writes inputs.

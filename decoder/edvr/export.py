@@ -30,7 +30,7 @@ class StreamingNetwork(Protocol):
 
     @property
     def fuse(self) -> nn.Module:
-        """Features of each frame of the window -> HR planes."""
+        """Features of each frame of the window, and an elementwise `finish` -> HR planes."""
 
 
 class PlanesExtract(nn.Module):
@@ -57,10 +57,12 @@ class PlanesFuse(nn.Module):
         """Features, window position by position, oldest first -> HR planes."""
         per_frame = len(features) // self.window
         frames = [features[i * per_frame : (i + 1) * per_frame] for i in range(self.window)]
-        return tuple(
-            (plane[0, 0] * 128 + 128).round().clamp(0, 255).to(torch.uint8)
-            for plane in self.fuse(frames)
-        )
+        return tuple(plane[0, 0] for plane in self.fuse(frames, to_levels))
+
+
+def to_levels(samples: Tensor) -> Tensor:
+    """(sample - 128) / 128 as float -> sample as uint8."""
+    return (samples * 128 + 128).round().clamp(0, 255).to(torch.uint8)
 
 
 def export_graphs(network: StreamingNetwork, folder: Path, *, window: int, multiple_of: int) -> int:

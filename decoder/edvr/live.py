@@ -16,7 +16,7 @@ to fine (PCD), attention over time while fusing (TSA), residual reconstruction. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,8 +94,10 @@ def space_to_depth(plane: Tensor, stride: int) -> Tensor:
 
 
 def depth_to_space(cells: Tensor, stride: int) -> Tensor:
-    """(B, stride**2, h, w) -> (B, 1, h*stride, w*stride)."""
-    return F.pixel_shuffle(cells, stride) if stride > 1 else cells
+    """(B, stride**2, h, w) -> (B, 1, h*stride, w*stride), for any type of sample."""
+    batch, _, height, width = cells.shape
+    split = cells.reshape(batch, stride, stride, height, width).permute(0, 3, 1, 4, 2)
+    return split.reshape(batch, 1, height * stride, width * stride)
 
 
 class ResidualBlock(nn.Module):
@@ -131,15 +133,19 @@ class LiveExtract(nn.Module):
         self.conv_l2 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
         self.near_l1 = nn.Conv2d(channels, config.near_channels, 1)
         self.near_l2 = nn.Conv2d(channels, config.near_channels, 1)
+        # What offsets are predicted from, as the neighbour and as the reference: the first layer
+        # over both, split, since each half depends on one frame only and need not be recomputed.
+        self.guide_l1 = nn.Conv2d(config.near_channels, 2 * config.near_channels, 3, padding=1)
+        self.guide_l2 = nn.Conv2d(config.near_channels, 2 * config.near_channels, 3, padding=1)
 
     def forward(
         self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """y (B, 1, H, W), u, v (B, 1, H/2, W/2): (sample - 128) / 128; quantiser (B,): QP/51 or -1.
 
         Returns what a reference needs, the LR cells with one replicated cell around (for the
-        classical upscaler) and its features (B, C, h, w), then what neighbours are aligned by:
-        slim features at level 1 (B, A, h, w) and level 2 (B, A, h/2, w/2).
+        classical upscaler) and its features (B, C, h, w); then what frames are aligned by: slim
+        features and guides as neighbour and as reference (B, A, h, w), and the same at level 2.
         """
         stride = self.config.lr_stride
         padded = [
@@ -154,7 +160,9 @@ class LiveExtract(nn.Module):
         x = F.leaky_relu(self.conv_first(torch.cat((inner, told), dim=1)), 0.1)
         level1 = self.blocks(x)
         level2 = F.leaky_relu(self.conv_l2(level1), 0.1)
-        return cells, level1, self.near_l1(level1), self.near_l2(level2)
+        near1, near2 = self.near_l1(level1), self.near_l2(level2)
+        guide1, guide2 = self.guide_l1(near1).chunk(2, dim=1), self.guide_l2(near2).chunk(2, dim=1)
+        return cells, level1, near1, *guide1, near2, *guide2
 
 
 class LiveAlign(nn.Module):
@@ -163,32 +171,34 @@ class LiveAlign(nn.Module):
     def __init__(self, config: LiveConfig) -> None:
         super().__init__()
         near, groups = config.near_channels, config.deformable_groups
-        self.offset_l2 = nn.Conv2d(2 * near, near, 3, padding=1)
-        self.offset_l2b = nn.Conv2d(near, near, 3, padding=1)
-        self.offset_l1 = nn.Conv2d(3 * near, near, 3, padding=1)
+        self.offset_l2 = nn.Conv2d(near, near, 3, padding=1)
+        self.offset_l1 = nn.Conv2d(near, near, 3, padding=1)
         self.dcn_l2 = DeformConvPack(near, groups, kernel=config.coarse_kernel)
         self.dcn_l1 = DeformConvPack(near, groups, kernel=config.fine_kernel)
         self.merge = nn.Conv2d(2 * near, near, 1)
 
-    def forward(self, neighbour: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> Tensor:
-        """Both: features at level 1 (B, A, h, w) and 2 (B, A, h/2, w/2). Returns (B, A, h, w)."""
-        near1, near2 = neighbour
-        coarse = F.leaky_relu(self.offset_l2(torch.cat((near2, reference[1]), dim=1)), 0.1)
-        coarse = F.leaky_relu(self.offset_l2b(coarse), 0.1)
-        aligned2 = F.leaky_relu(self.dcn_l2(near2, coarse), 0.1)
+    def forward(self, near: tuple[Tensor, Tensor], guide: tuple[Tensor, Tensor]) -> Tensor:
+        """near: a neighbour's features at level 1 (B, A, h, w) and 2 (B, A, h/2, w/2); guide: its
+        guide plus the reference's, at both. Returns the neighbour, aligned (B, A, h, w).
+        """
+        coarse = F.leaky_relu(self.offset_l2(F.leaky_relu(guide[1], 0.1)), 0.1)
+        aligned2 = F.leaky_relu(self.dcn_l2(near[1], coarse), 0.1)
+        # nearest, then a 3x3 convolution: the offsets of a cell start from its parent's
         up_coarse = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
-        fine = torch.cat((near1, reference[0], up_coarse), dim=1)
-        fine = F.leaky_relu(self.offset_l1(fine), 0.1)
-        aligned1 = self.dcn_l1(near1, fine)
+        fine = F.leaky_relu(guide[0] + self.offset_l1(up_coarse), 0.1)
+        aligned1 = self.dcn_l1(near[0], fine)
         up2 = F.interpolate(aligned2, scale_factor=2.0, mode="nearest")
         return F.leaky_relu(self.merge(torch.cat((aligned1, up2), dim=1)), 0.1)
+
+
+def _unchanged(cells: Tensor) -> Tensor:
+    return cells
 
 
 class LiveFuse(nn.Module):
     """What is computed once per output frame, from the window's features."""
 
-    luma_kernel: Tensor
-    chroma_kernel: Tensor
+    upsampling: Tensor
 
     def __init__(self, config: LiveConfig) -> None:
         super().__init__()
@@ -202,46 +212,66 @@ class LiveFuse(nn.Module):
         self.conv_last = nn.Conv2d(channels, config.hr_channels, 3, padding=1)
         nn.init.zeros_(self.conv_last.weight)
         nn.init.zeros_(self.conv_last.bias) if self.conv_last.bias is not None else None
-        luma_lobes = 3 if config.lr_stride >= 3 else 2  # what fits into the 3x3 neighbourhood
-        self.register_buffer(
-            "luma_kernel", upsampling_kernel(config.lr_stride, config.scale, lobes=luma_lobes)
-        )
-        chroma_stride = config.lr_stride // 2
-        chroma = upsampling_kernel(chroma_stride, config.scale, lobes=0)
-        self.register_buffer("chroma_kernel", chroma)
+        self.register_buffer("upsampling", classical_kernel(config), persistent=False)
 
-    def forward(self, features: Sequence[Sequence[Tensor]]) -> Planes:
-        """features: for each frame of the window what `LiveExtract` gave. HR planes, same range."""
-        cells, level1, reference1, reference2 = features[self.config.reference]
-        others = [f for i, f in enumerate(features) if i != self.config.reference]
+    def forward(
+        self,
+        features: Sequence[Sequence[Tensor]],
+        finish: Callable[[Tensor], Tensor] = _unchanged,
+    ) -> Planes:
+        """features: for each frame of the window what `LiveExtract` gave. HR planes, same range.
+
+        finish: elementwise, applied before samples are rearranged, where rounding is cheapest.
+        """
+        cells, level1, wanted, _, guide1, _, _, guide2 = features[self.config.reference]
         parts = [level1]
-        if others:
-            # All neighbours at once, along the batch: fewer and larger operations.
-            near1 = torch.cat([frame[2] for frame in others])
-            near2 = torch.cat([frame[3] for frame in others])
-            count = len(others)
-            wanted1, wanted2 = reference1.repeat(count, 1, 1, 1), reference2.repeat(count, 1, 1, 1)
-            aligned = self.align((near1, near2), (wanted1, wanted2))
-            # Temporal attention (EDVR's TSA, eq. 6): what does not match the reference counts less.
-            likeness = (aligned * wanted1).sum(dim=1, keepdim=True)
-            attended = aligned * torch.sigmoid(likeness)
-            parts += list(attended.chunk(count))
+        for index, frame in enumerate(features):
+            if index != self.config.reference:
+                _, _, near1, near_guide1, _, near2, near_guide2, _ = frame
+                guides = near_guide1 + guide1, near_guide2 + guide2
+                aligned = self.align((near1, near2), guides)
+                # Temporal attention (EDVR's TSA, eq. 6): what does not match the reference counts
+                # less.
+                likeness = (aligned * wanted).sum(dim=1, keepdim=True)
+                parts.append(aligned * torch.sigmoid(likeness))
         fused = F.leaky_relu(self.fusion(torch.cat(parts, dim=1)), 0.1)
-        residual = self.conv_last(self.reconstruction(fused))
-        return self._planes(cells, residual)
+        return self._restore(self.reconstruction(fused), cells, finish)
 
-    def _planes(self, cells: Tensor, residual: Tensor) -> Planes:
-        config = self.config
-        luma, chroma = config.lr_stride**2, (config.lr_stride // 2) ** 2
-        y, u, v = cells[:, :luma], cells[:, luma : luma + chroma], cells[:, luma + chroma :]
-        stride = config.lr_stride * config.scale
-        hr_luma, hr_chroma = stride**2, (stride // 2) ** 2
-        parts = residual[:, :hr_luma], residual[:, hr_luma:-hr_chroma], residual[:, -hr_chroma:]
-        kernels = self.luma_kernel, self.chroma_kernel, self.chroma_kernel
-        up = [F.conv2d(plane, kernel) for plane, kernel in zip((y, u, v), kernels, strict=True)]
-        strides = stride, stride // 2, stride // 2
-        out = [depth_to_space(a + b, s) for a, b, s in zip(up, parts, strides, strict=True)]
-        return out[0], out[1], out[2]
+    def _restore(
+        self, features: Tensor, cells: Tensor, finish: Callable[[Tensor], Tensor]
+    ) -> Planes:
+        """The last convolution and the classical upscaler as one, plane by plane."""
+        weight = torch.cat((self.conv_last.weight, self.upsampling), dim=1)
+        seen = torch.cat((F.pad(features, (1, 1, 1, 1)), cells), dim=1)
+        stride = self.config.lr_stride * self.config.scale
+        luma, chroma = stride**2, (stride // 2) ** 2
+        assert self.conv_last.bias is not None
+        y, u, v = (
+            finish(F.conv2d(seen, rows, bias))
+            for rows, bias in zip(
+                weight.split((luma, chroma, chroma)),
+                self.conv_last.bias.split((luma, chroma, chroma)),
+                strict=True,
+            )
+        )
+        half = stride // 2
+        return depth_to_space(y, stride), depth_to_space(u, half), depth_to_space(v, half)
+
+
+def classical_kernel(config: LiveConfig) -> Tensor:
+    """Lanczos for luma, Catmull-Rom for chroma: hr_channels x lr_channels x 3 x 3, block-diagonal.
+
+    Three lobes where they fit into the neighbourhood of one cell, else two.
+    """
+    stride, half = config.lr_stride, config.lr_stride // 2
+    luma = upsampling_kernel(stride, config.scale, lobes=3 if stride >= 3 else 2)
+    chroma = upsampling_kernel(half, config.scale, lobes=0)
+    kernel = torch.zeros(config.hr_channels, config.lr_channels, 3, 3)
+    row = column = 0
+    for block in (luma, chroma, chroma):
+        kernel[row : row + block.shape[0], column : column + block.shape[1]] = block
+        row, column = row + block.shape[0], column + block.shape[1]
+    return kernel
 
 
 class LiveEdvr(nn.Module):

@@ -53,7 +53,7 @@ def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
         lookahead=config.lookahead,
         multiple_of=config.multiple_of,
         inputs=("y", "u", "v", "quantiser"),
-        features=4,
+        features=8,
         colour="limited-range 4:2:0",
         codecs=("h264",),
         trained_on=(
