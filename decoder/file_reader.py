@@ -13,10 +13,10 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
-from decoder.picture_normaliser import PictureNormaliser
 from stream.errors import ConfigError, EdvrError
 from stream.frame import CLOCK_HZ, Frame
 from stream.h264_quantiser import QuantiserReader
+from stream.picture_normaliser import PictureNormaliser
 
 log = logging.getLogger(__name__)
 

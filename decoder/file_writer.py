@@ -14,9 +14,9 @@ import av
 from av.container import OutputContainer
 
 from decoder.file_reader import SoundPacket
-from decoder.sink import RawTarget, SinkError
+from decoder.sink import RawTarget
 from decoder.sinks.y4m import Y4mSink
-from stream.errors import CodecError, ConfigError
+from stream.errors import CodecError, ConfigError, SinkError
 from stream.frame import CLOCK_HZ, Frame
 from stream.frame_av import TIME_BASE, frame_to_av
 

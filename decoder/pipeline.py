@@ -5,48 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from decoder.config import RestorerConfig
+from decoder.backlog import Backlog
 from decoder.output_timeline import OutputTimeline
+from decoder.outputs import Outputs
+from decoder.pipeline_counts import PipelineCounts
 from decoder.restorer import Restorer
-from decoder.sink_thread import SinkCounters, SinkThread, start_sink
 from stream.audio import AudioChunk, audio_pts
 from stream.buffer import BufferClosed, LatestBuffer
-from stream.errors import EdvrError
-from stream.frame import Frame, Size
+from stream.errors import EdvrError, FrameError
+from stream.frame import CLOCK_HZ, Frame
 from stream.stats import Percentiles
 
 _log = logging.getLogger(__name__)
 
-IDLE_FLUSH_S = 0.25
-"""Without a new frame for this long, waiting ones are shown without their future."""
+SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.25, 1.0
+"""Without a new frame for this long (or twice the time between the last two, if that lies within)
+waiting ones are shown without their future."""
 
-HELD_AUDIO_CHUNKS = 250
-"""5 s of sound that waits for its pictures."""
+CLOSE_S = 15.0
+"""For the last frames to be restored and all outputs to be finished."""
 
-DEFAULT_FRAME_RATE = 25.0
-STAGES = ("wait", "extract", "fuse", "resize", "total")
+LOG_INTERVAL_S = 10.0
+"""At most one line about dropped frames in this time."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineCounts:
-    """What became of the frames of one stream so far, over all its sessions.
-
-    frames_in: decoded and taken; frames_dropped: decoded, but pushed out by newer ones because
-    restoration was behind. sinks: what each output did.
-    """
-
-    frames_in: int
-    frames_restored: int
-    frames_dropped: int
-    model: str
-    backend: str | None
-    lr_size: Size | None
-    hr_size: Size | None
-    sinks: tuple[SinkCounters, ...]
+STAGES = ("wait", "total")
 
 
 class Pipeline:
@@ -58,23 +43,33 @@ class Pipeline:
     def __init__(
         self,
         name: str,
-        config: RestorerConfig,
+        open_restorer: Callable[[], Restorer],
         outputs: tuple[str, ...],
         *,
+        lr_outputs: tuple[str, ...] = (),
         on_failure: Callable[[EdvrError], None],
     ) -> None:
-        """on_failure: called once, from the pipeline's thread, when it cannot go on."""
+        """open_restorer: called once, on the pipeline's thread, which then owns and closes it.
+
+        lr_outputs: where the pictures go as they travelled, before restoration.
+        on_failure: called once, from the pipeline's thread, when it cannot go on.
+        """
         self.name = name
-        self.latency_ms = {stage: Percentiles() for stage in STAGES}
-        self._config, self._outputs, self._on_failure = config, outputs, on_failure
-        self._restorer = Restorer(config)
+        self._open_restorer, self._on_failure = open_restorer, on_failure
+        self._latency_ms = {stage: Percentiles() for stage in STAGES}
         self._timeline = OutputTimeline()
-        self._sinks: list[SinkThread] = []
-        self._audio: deque[AudioChunk] = deque(maxlen=HELD_AUDIO_CHUNKS)
-        self._session: _Session | None = None
-        self._frames_in = self._frames_out = self._dropped_before = 0
-        self._lr_size: Size | None = None
+        self._outputs = Outputs(outputs)
+        self._lr_outputs = Outputs(lr_outputs) if lr_outputs else None
+        self._backlog = Backlog()
+        self._dropped_before = 0  # by buffers of earlier sessions, and skipped
+        self._dropped_logged = 0
+        self._logged_s = float("-inf")
+        # Shared with other threads, under the lock:
         self._lock = threading.Lock()
+        self._session: _Session | None = None
+        self._next_session: _Session | None = None
+        self._counts = PipelineCounts()
+        self._timings: dict[str, Percentiles] = self._latency_ms
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"restorer {name}", daemon=True)
         self._thread.start()
@@ -82,107 +77,171 @@ class Pipeline:
     def attach(self, video: LatestBuffer[Frame], audio: LatestBuffer[AudioChunk]) -> None:
         """Take frames from this session from now on; the one before is left."""
         with self._lock:
-            if self._session is not None:
-                self._dropped_before += self._session.video.dropped
-            self._session = _Session(video=video, audio=audio)
+            self._next_session = _Session(video=video, audio=audio)
         self._wake.set()
 
-    def close(self, timeout_s: float = 10.0) -> None:
+    def close(self, timeout_s: float = CLOSE_S) -> None:
         """Restore what is waiting, finalise all outputs, end the thread; callable twice."""
         self._stopping.set()
         self._wake.set()
         self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.warning("stream %s: not finished after %g s, left behind", self.name, timeout_s)
 
     def counts(self) -> PipelineCounts:
         """A snapshot; callable from any thread."""
         with self._lock:
             dropped = self._dropped_before
             dropped += self._session.video.dropped if self._session is not None else 0
-            return PipelineCounts(
-                frames_in=self._frames_in,
-                frames_restored=self._frames_out,
+            return replace(
+                self._counts,
+                frames_in=self._counts.frames_in + dropped,
                 frames_dropped=dropped,
-                model=self._restorer.model_name,
-                backend=self._restorer.backend_name,
-                lr_size=self._lr_size,
-                hr_size=self._restorer.output_size,
-                sinks=tuple(sink.counters() for sink in self._sinks),
+                sinks=self._outputs.counters(),
             )
 
     def stage_percentiles(self) -> dict[str, Percentiles]:
-        """Latency by stage in ms: waiting (decoding and queue), network, resizing, and in all."""
-        return self.latency_ms | self._restorer.timings
+        """Latency in ms by stage.
+
+        wait: packet in to restoration begun (decoding, queue); the Restorer's own stages; total:
+        packet in to restored frame out.
+        """
+        with self._lock:
+            return self._timings
 
     def _run(self) -> None:
+        restorer: Restorer | None = None
         try:
-            while not self._stopping.is_set():
-                with self._lock:
-                    session = self._session
-                if session is None:
-                    self._wake.wait(0.2)
-                    self._wake.clear()
-                    continue
-                self._take(session)
-            self._emit(self._restorer.flush())
-            self._release_audio(None)
+            restorer = self._open_restorer()
+            with self._lock:
+                wait, total = (self._latency_ms[stage] for stage in STAGES)
+                self._timings = {"wait": wait, **restorer.timings, "total": total}
+            self._serve(restorer)
         except EdvrError as error:
             self._on_failure(error)
         except Exception as error:  # a defect must be seen, not leave the stream silent
             _log.exception("stream %s: restoring failed", self.name)
             self._on_failure(EdvrError(f"stream {self.name}: restoring failed: {error}"))
         finally:
-            for sink in self._sinks:
-                sink.close(timeout_s=8.0)
-            self._restorer.close()
+            self._outputs.close()
+            if self._lr_outputs is not None:
+                self._lr_outputs.close()
+            if restorer is not None:
+                restorer.close()
 
-    def _take(self, session: _Session) -> None:
-        """Handle the session's next frame, or its silence."""
+    def _serve(self, restorer: Restorer) -> None:
+        self._note(restorer)
+        while not self._stopping.is_set():
+            session = self._current_session()
+            if session is None:
+                self._wake.wait()
+                self._wake.clear()
+            else:
+                self._take(session, restorer, timeout_s=session.idle_s)
+        last = self._current_session()
+        while last is not None and self._take(last, restorer, timeout_s=0):
+            pass
+        self._show_all(restorer)
+
+    def _current_session(self) -> _Session | None:
+        with self._lock:
+            if self._next_session is not None:
+                self._leave_session()
+                self._session, self._next_session = self._next_session, None
+            return self._session
+
+    def _leave_session(self) -> None:
+        if self._session is not None:
+            self._dropped_before += self._session.video.dropped + len(self._session.video)
+            self._session = None
+
+    def _take(self, session: _Session, restorer: Restorer, *, timeout_s: float) -> bool:
+        """Handle the session's next frame, or its silence; whether there was a frame."""
         try:
-            frame = session.video.get(IDLE_FLUSH_S)
+            frame = session.video.get(timeout_s)
         except BufferClosed:
             frame = None
             with self._lock:
-                if self._session is session:
-                    self._dropped_before += session.video.dropped
-                    self._session = None
+                self._leave_session()
         self._hold_audio(session)
         if frame is None:
-            self._emit(self._restorer.flush())
-            self._release_audio(None)
-            return
+            self._show_all(restorer)
+            return False
         now_ms = 1000 * time.monotonic()
-        if not session.has_started:
-            session.has_started = True
-            self._emit(self._restorer.flush())
+        frame = self._newest_worth_restoring(session, frame, now_ms)
+        self._begin(session, frame, restorer)
+        if frame.entered_ms is not None:
+            self._latency_ms["wait"].add(now_ms - frame.entered_ms)
+        out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
+        if self._lr_outputs is not None:
+            self._lr_outputs.expect(out_pts)
+            self._lr_outputs.put_frame(frame.at(out_pts))
+        self._outputs.expect(out_pts)
+        try:
+            self._emit(restorer.push(frame.at(out_pts)))
+        except FrameError as error:  # the peer's fault: the next frame may be better
+            self._note(restorer, taken=frame, unusable=1)
+            self._log_sometimes("a frame cannot be restored: %s", error)
+        else:
+            self._note(restorer, taken=frame)
+        return True
+
+    def _newest_worth_restoring(self, session: _Session, frame: Frame, now_ms: float) -> Frame:
+        """`frame`, or a newer one when restoration is behind; counts and tells what is skipped."""
+        overflow = session.video.dropped
+        excess = self._backlog.excess(
+            wait_ms=0.0 if frame.entered_ms is None else now_ms - frame.entered_ms,
+            waiting=len(session.video),
+            now_ms=now_ms,
+            has_overflowed=overflow > session.overflow,
+        )
+        session.overflow = overflow
+        for _ in range(excess):
+            newer = session.video.get(0)
+            if newer is None:
+                break
+            frame = newer
+            with self._lock:
+                self._dropped_before += 1
+        dropped = self._dropped_before + overflow
+        if dropped > self._dropped_logged and self._log_sometimes(
+            "restoration is slower than the stream, %d frames dropped so far", dropped
+        ):
+            self._dropped_logged = dropped
+        return frame
+
+    def _begin(self, session: _Session, frame: Frame, restorer: Restorer) -> None:
+        """Say and do what a first frame, or one of another size, asks for."""
+        if session.last is None:
+            self._emit(restorer.flush())
             self._timeline.start_session()
             _log.info("stream %s: receiving %s", self.name, frame.size)
-        if frame.entered_ms is not None:
-            self.latency_ms["wait"].add(now_ms - frame.entered_ms)
-        with self._lock:
-            self._frames_in += 1
-            self._lr_size = frame.size
-        out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
-        self._emit(self._restorer.push(frame.at(out_pts)))
+        elif session.last.size != frame.size:
+            _log.info(
+                "stream %s: the picture changed from %s to %s, the output stays %s",
+                self.name,
+                session.last.size,
+                frame.size,
+                restorer.output_size,
+            )
+        session.note(frame)
+
+    def _show_all(self, restorer: Restorer) -> None:
+        """Nothing more is coming soon: hand out what waits for it."""
+        self._emit(restorer.flush())
+        self._outputs.settle()
+        if self._lr_outputs is not None:
+            self._lr_outputs.settle()
+        self._note(restorer)
 
     def _emit(self, frames: list[Frame]) -> None:
         for frame in frames:
-            if not self._sinks:
-                self._open_sinks(frame.size)
             if frame.entered_ms is not None:
-                self.latency_ms["total"].add(1000 * time.monotonic() - frame.entered_ms)
-            for sink in self._sinks:
-                sink.put(frame)
+                self._latency_ms["total"].add(1000 * time.monotonic() - frame.entered_ms)
             with self._lock:
-                self._frames_out += 1
-            self._release_audio(frame.pts)
-
-    def _open_sinks(self, size: Size) -> None:
-        opened = [
-            start_sink(output, size=size, frame_rate=DEFAULT_FRAME_RATE, with_audio=True)
-            for output in self._outputs
-        ]
-        with self._lock:
-            self._sinks = opened
+                restored = self._counts.frames_restored + 1
+                self._counts = replace(self._counts, frames_restored=restored)
+            self._outputs.put_frame(frame)
 
     def _hold_audio(self, session: _Session) -> None:
         """Keep sound back until its picture is restored, on the output's time."""
@@ -191,17 +250,29 @@ class Pipeline:
                 chunk = session.audio.get(0)
             except BufferClosed:
                 return
-            if chunk is not None and session.has_started:
+            if chunk is not None and session.last is not None:
                 shifted = chunk.pts + audio_pts(self._timeline.shift)
-                self._audio.append(replace(chunk, pts=shifted))
+                self._outputs.hold_audio(replace(chunk, pts=shifted))
 
-    def _release_audio(self, until: int | None) -> None:
-        """Hand on sound up to a picture's time (1/90000 s); all of it for None."""
-        limit = None if until is None else audio_pts(until)
-        while self._audio and (limit is None or self._audio[0].pts <= limit):
-            chunk = self._audio.popleft()
-            for sink in self._sinks:
-                sink.put(chunk)
+    def _note(self, restorer: Restorer, *, taken: Frame | None = None, unusable: int = 0) -> None:
+        with self._lock:
+            self._counts = replace(
+                self._counts,
+                frames_in=self._counts.frames_in + (taken is not None),
+                frames_unusable=self._counts.frames_unusable + unusable,
+                frames_failed=restorer.counts.failed,
+                model=restorer.model_name,
+                backend=restorer.backend_name,
+                lr_size=self._counts.lr_size if taken is None else taken.size,
+                hr_size=restorer.output_size,
+            )
+
+    def _log_sometimes(self, message: str, value: object) -> bool:
+        if time.monotonic() - self._logged_s < LOG_INTERVAL_S:
+            return False
+        self._logged_s = time.monotonic()
+        _log.warning(f"stream %s: {message}", self.name, value)
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -210,4 +281,13 @@ class _Session:
 
     video: LatestBuffer[Frame]
     audio: LatestBuffer[AudioChunk]
-    has_started: bool = False
+    overflow: int = 0
+    last: Frame | None = None
+    idle_s: float = SHORTEST_IDLE_S
+
+    def note(self, frame: Frame) -> None:
+        """Remember the newest frame; silence is then measured by its distance to the last."""
+        if self.last is not None:
+            twice_s = 2 * (frame.pts - self.last.pts) / CLOCK_HZ
+            self.idle_s = max(SHORTEST_IDLE_S, min(LONGEST_IDLE_S, twice_s))
+        self.last = frame

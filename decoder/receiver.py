@@ -3,45 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
+import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
-from decoder.model_choice import AUTO
+from decoder.config import RestorerConfig
 from decoder.pipeline import Pipeline
-from decoder.receiver_config import DEFAULT_LISTEN, ReceiverConfig
+from decoder.receiver_config import DEFAULT_LISTEN, MAX_STREAMS, ReceiverConfig
 from decoder.report import Reporter
+from decoder.restorer import Restorer
 from decoder.sink import check_target, parse_target
-from decoder.sink_thread import SinkState
+from decoder.sink_thread import SinkCounters, SinkState
 from stream.backoff import Backoff
-from stream.config import is_loopback
-from stream.errors import ConfigError, EdvrError, PeerError
+from stream.config import HostPort, is_loopback
+from stream.errors import ConfigError, EdvrError, PeerError, SinkError
+from stream.frame import Size
 from stream.http_server import HttpConfig, Offer, SignallingServer
 from stream.peer import NetworkScope, ReceivingPeer
 from stream.whip_client import CounterOffer, WhepClient
 
 _log = logging.getLogger(__name__)
 
-VIDEO_BUFFER_FRAMES = 4
-"""Decoded frames that may wait for restoration; more only add latency."""
+VIDEO_BUFFER_FRAMES = 20
+"""Decoded frames that may wait for restoration: a burst of 0.8 s at 25 frames/s, such as ffmpeg
+sends when it has connected. A backlog that stands is cut by `decoder.backlog`."""
 
 REPORT_INTERVAL_S = 1.0
 
 
-class _WhipSession:
-    """One publisher, as the signalling server sees it."""
+async def run(config: ReceiverConfig) -> None:
+    """Run a receiver until SIGINT or SIGTERM. Raises ConfigError for what the user must change."""
+    for output in (*config.outputs_of("live"), *config.lr_outputs_of("live")):
+        check_target(parse_target(output))
+    receiver = Receiver(config)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, receiver.stop)
+    try:
+        await receiver.run()
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
 
-    def __init__(self, peer: ReceivingPeer, answer_sdp: str) -> None:
-        self._peer = peer
-        self.answer_sdp = answer_sdp
-        self.closed = peer.closed
 
-    async def close(self) -> None:
-        """End the session."""
-        await self._peer.close()
+def prepared_restorer(config: RestorerConfig) -> Restorer:
+    """A Restorer that has its network open for half the output size, what most senders send.
+
+    Takes a second or so. Raises ConfigError or BackendError when the model cannot be used.
+    """
+    restorer = Restorer(config)
+    try:
+        half = Size(
+            width=max(2, config.size.width // 4 * 2), height=max(2, config.size.height // 4 * 2)
+        )
+        restorer.prepare(half)
+    except EdvrError:
+        restorer.close()
+        raise
+    return restorer
 
 
 class Receiver:
@@ -52,28 +80,34 @@ class Receiver:
     """
 
     def __init__(self, config: ReceiverConfig) -> None:
+        """Raises ConfigError when the statistics cannot be written."""
         self._config = config
-        self._pipelines: dict[str, Pipeline] = {}
-        self._peers: dict[str, ReceivingPeer] = {}
-        self._reporter = Reporter(config.stats)
+        self._streams: dict[str, _Stream] = {}
+        self._reporter = Reporter(config.stats, sys.stderr)
+        self._spare: Restorer | None = None
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self.failure: EdvrError | None = None
+        self._failure: EdvrError | None = None
+        self.url: str | None = None
+        """Where to publish; None while it does not listen."""
 
     async def run(self) -> None:
         """Receive until `stop`. Raises what makes it impossible to go on."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             if self._config.whep is None:
+                _check_free(self._config.listen or DEFAULT_LISTEN)
+            # Opened before anybody can publish, so that the first picture does not wait for it.
+            self._spare = await asyncio.to_thread(prepared_restorer, self._config.restorer)
+            if self._config.whep is None:
                 await self._listen(stack)
-                await self._watch()
             else:
                 pulling = asyncio.create_task(self._pull(self._config.whep))
-                stack.callback(pulling.cancel)
                 pulling.add_done_callback(self._on_pull_done)
-                await self._watch()
-        if self.failure is not None:
-            raise self.failure
+                stack.push_async_callback(_cancel, pulling)
+            await self._watch()
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """Finalise everything and return from `run`."""
@@ -91,20 +125,36 @@ class Receiver:
         server = SignallingServer(http, self._accept)
         await server.start()
         stack.push_async_callback(server.stop)
-        _log.info("listening for publishers at %s", server.url)
+        self.url = server.url
+        _log.info("listening for publishers at %s", self.url)
 
     async def _accept(self, offer: Offer) -> _WhipSession:
+        if offer.stream not in self._streams and len(self._streams) >= self._config.max_streams:
+            names = ", ".join(self._streams)
+            raise PeerError(
+                f"no output is free beside stream {names}; {MAX_STREAMS} streams fit where every"
+                " --output has {stream} in its name"
+            )
         listen = self._config.listen or DEFAULT_LISTEN
-        peer = self._new_peer(is_loopback(listen.host))
-        answer = await peer.answer(offer.sdp)
+        peer = _new_peer(is_loopback(listen.host))
+        try:
+            answer = await peer.answer(offer.sdp)
+        except BaseException:  # a time limit, too, must not leave it behind
+            await peer.close()
+            raise
         self._attach(offer.stream, peer)
-        return _WhipSession(peer, answer)
+        return _WhipSession(peer, answer, on_close=partial(self._log_end, offer.stream, peer))
+
+    def _log_end(self, stream: str, peer: ReceivingPeer) -> None:
+        if not self._stop.is_set():
+            reason = peer.close_reason or "the publisher left"
+            _log.info("stream %s: no longer receiving: %s", stream, reason)
 
     async def _pull(self, url: str) -> None:
         """Pull for ever; ConfigError ends the receiver, anything else is tried again."""
         backoff, was_connected = Backoff(), False
         while True:
-            peer = self._new_peer(is_loopback(urlsplit(url).hostname or ""))
+            peer = _new_peer(is_loopback(urlsplit(url).hostname or ""))
             try:
                 async with WhepClient(url, self._config.token) as client:
                     reply = await client.pull(await peer.create_offer())
@@ -113,9 +163,10 @@ class Receiver:
                     else:
                         await peer.set_answer(reply.answer_sdp)
                     self._attach("live", peer)
-                    await peer.connected.wait()
+                    await peer.wait_connected()
                     was_connected = True
                     backoff.reset()
+                    _log.info("pulling from %s", url)
                     await peer.closed.wait()
                 raise PeerError(f"connection lost: {peer.close_reason}")
             except PeerError as error:
@@ -132,74 +183,114 @@ class Receiver:
 
     def _on_pull_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.failure = error if isinstance(error, EdvrError) else EdvrError(str(error))
-            self._stop.set()
+            self._fail(error if isinstance(error, EdvrError) else EdvrError(str(error)))
 
-    def _new_peer(self, is_local: bool) -> ReceivingPeer:
-        scope = NetworkScope.LOOPBACK if is_local else NetworkScope.ALL
-        return ReceivingPeer(scope, video_capacity=VIDEO_BUFFER_FRAMES)
-
-    def _attach(self, stream: str, peer: ReceivingPeer) -> None:
-        pipeline = self._pipelines.get(stream)
-        if pipeline is None:
+    def _attach(self, name: str, peer: ReceivingPeer) -> None:
+        now_ms = 1000 * time.monotonic()
+        stream = self._streams.get(name)
+        if stream is None:
+            self._reporter.start_session(name, None, now_ms=now_ms)
+            spare, self._spare = self._spare, None
             pipeline = Pipeline(
-                stream,
-                self._config.restorer,
-                self._config.outputs_of(stream),
+                name,
+                partial(_restorer, spare, self._config.restorer),
+                self._config.outputs_of(name),
+                lr_outputs=self._config.lr_outputs_of(name),
                 on_failure=self._on_pipeline_failure,
             )
-            self._pipelines[stream] = pipeline
-        self._reporter.start_session(stream, self._peers.get(stream))
-        self._peers[stream] = peer
-        pipeline.attach(peer.video, peer.audio)
+            stream = self._streams[name] = _Stream(pipeline=pipeline, peer=peer)
+        else:
+            self._reporter.start_session(name, stream.peer.stats(), now_ms=now_ms)
+            stream.peer = peer
+        stream.pipeline.attach(peer.video, peer.audio)
 
     def _on_pipeline_failure(self, error: EdvrError) -> None:
-        def fail() -> None:
-            self.failure = error
-            self._stop.set()
+        with contextlib.suppress(RuntimeError):  # the event loop may have ended meanwhile
+            self._loop.call_soon_threadsafe(self._fail, error)
 
-        self._loop.call_soon_threadsafe(fail)
+    def _fail(self, error: EdvrError) -> None:
+        self._failure = self._failure or error
+        self._stop.set()
 
     async def _watch(self) -> None:
         """Report once a second until stopped, or until no output is left."""
         while not self._stop.is_set():
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REPORT_INTERVAL_S):
                     await self._stop.wait()
-            except TimeoutError:
-                pass
-            now_ms = 1000 * time.monotonic()
-            for name, pipeline in self._pipelines.items():
-                self._reporter.update(name, pipeline, self._peers[name].stats(), now_ms=now_ms)
-                sinks = pipeline.counts().sinks
-                if sinks and all(sink.state is SinkState.FAILED for sink in sinks):
-                    self.failure = PeerError(f"stream {name}: no output is left; see above")
-                    self._stop.set()
+            self._report()
+            sinks = [
+                sink for each in self._streams.values() for sink in each.pipeline.counts().sinks
+            ]
+            if sinks and all(sink.state is SinkState.FAILED for sink in sinks):
+                self._fail(SinkError(f"no output is left: {_reasons(sinks)}"))
+
+    def _report(self) -> None:
+        now_ms = 1000 * time.monotonic()
+        for name, stream in self._streams.items():
+            counts, stages = stream.pipeline.counts(), stream.pipeline.stage_percentiles()
+            self._reporter.update(name, stream.peer.stats(), counts, stages, now_ms=now_ms)
 
     async def _close(self) -> None:
-        await asyncio.gather(*(peer.close() for peer in self._peers.values()))
-        for pipeline in self._pipelines.values():
-            await asyncio.to_thread(pipeline.close)
-        now_ms = 1000 * time.monotonic()
-        for name, pipeline in self._pipelines.items():
-            self._reporter.update(name, pipeline, self._peers[name].stats(), now_ms=now_ms)
-        self._reporter.close(self._pipelines, sys.stderr)
+        streams = self._streams.values()
+        await asyncio.gather(*(stream.peer.close() for stream in streams))
+        await asyncio.gather(*(asyncio.to_thread(stream.pipeline.close) for stream in streams))
+        if self._spare is not None:
+            self._spare.close()
+        self._report()
+        for name, stream in self._streams.items():
+            pipeline = stream.pipeline
+            self._reporter.summarise(name, pipeline.counts(), pipeline.stage_percentiles())
+        self._reporter.close()
 
 
-async def run(config: ReceiverConfig) -> None:
-    """Run a receiver until SIGINT or SIGTERM. Raises ConfigError for what the user must change."""
-    for output in config.outputs:
-        check_target(parse_target(output.replace("{stream}", "live")))
-    if config.model not in (AUTO, "lanczos"):
-        from decoder.artefact import find_artefact
+@dataclass(slots=True, kw_only=True)
+class _Stream:
+    pipeline: Pipeline
+    peer: ReceivingPeer
 
-        await asyncio.to_thread(find_artefact, config.model)
-    receiver = Receiver(config)
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, receiver.stop)
+
+class _WhipSession:
+    """One publisher, as the signalling server sees it."""
+
+    def __init__(
+        self, peer: ReceivingPeer, answer_sdp: str, *, on_close: Callable[[], None]
+    ) -> None:
+        self._peer, self._on_close = peer, on_close
+        self.answer_sdp = answer_sdp
+        self.closed = peer.closed
+
+    async def close(self) -> None:
+        """End the session."""
+        self._on_close()
+        await self._peer.close()
+
+
+def _new_peer(is_local: bool) -> ReceivingPeer:
+    scope = NetworkScope.LOOPBACK if is_local else NetworkScope.ALL
+    return ReceivingPeer(scope, video_capacity=VIDEO_BUFFER_FRAMES)
+
+
+def _check_free(address: HostPort) -> None:
+    """Raises ConfigError when nobody can listen there, before the model costs a second."""
     try:
-        await receiver.run()
-    finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        socket.create_server((address.host, address.port), family=family).close()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(
+            f"cannot listen on {address} ({reason}): stop what uses it, or choose another HOST:PORT"
+        ) from error
+
+
+def _restorer(spare: Restorer | None, config: RestorerConfig) -> Restorer:
+    return prepared_restorer(config) if spare is None else spare
+
+
+def _reasons(sinks: list[SinkCounters]) -> str:
+    return "; ".join(dict.fromkeys(sink.reason or f"{sink.name} stopped" for sink in sinks))
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

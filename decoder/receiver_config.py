@@ -11,10 +11,12 @@ from cyclopts import Parameter
 from decoder.backends.contract import BackendName
 from decoder.config import DEFAULT_SIZE, RestorerConfig
 from decoder.model_choice import AUTO
-from decoder.sink import NullTarget, parse_target
+from decoder.sink import NullTarget, parse_target, public_name
 from stream.config import HostPort
 from stream.errors import ConfigError
 from stream.flag_types import AddressOrNone, BearerToken, PictureSize, StreamNames
+from stream.sdp_exchange import check_url
+from stream.signalling import check_token
 
 STREAM_PLACEHOLDER = "{stream}"
 """In an output, stands for the name of the stream; without it only one stream can be written."""
@@ -30,6 +32,9 @@ class ReceiverConfig:
     outputs: Annotated[StreamNames, Parameter(name="--output")]
     """Where restored video goes: FILE.mp4, FILE.mkv, rtmp://…, srt://…, hls:DIR, y4m:- or null:;
     any number. {stream} in it stands for the stream's name."""
+
+    lr_outputs: Annotated[StreamNames, Parameter(name="--lr-output")] = ()
+    """Where the small pictures go as they travelled, in the same forms; for comparing."""
 
     listen: AddressOrNone = None
     """Take publishers here, at /whip and /whip/NAME [default: 127.0.0.1:8080]."""
@@ -58,11 +63,19 @@ class ReceiverConfig:
     stats: Path | None = None
     """Append one JSON object a second and stream to this file."""
 
+    verbose: bool = False
+    """Log more: scene cuts and frames that do not decode."""
+
     def __post_init__(self) -> None:
-        for output in self.outputs:
-            parse_target(output)
+        targets = [parse_target(output) for output in (*self.outputs, *self.lr_outputs)]
+        for number, target in enumerate(targets):
+            if target in targets[:number] and not isinstance(target, NullTarget):
+                raise ConfigError(f"output {public_name(target)} is given twice")
         if self.whep is not None and self.listen is not None:
             raise ConfigError("give --listen or --whep, not both")
+        if self.whep is not None:
+            check_url(self.whep)
+        check_token(self.token)
         if self.stats is not None and not self.stats.absolute().parent.is_dir():
             raise ConfigError(f"--stats {self.stats}: its directory does not exist")
         _ = self.restorer
@@ -83,10 +96,14 @@ class ReceiverConfig:
         """How many streams may be live: more than one only if their outputs do not collide."""
         collide = any(
             STREAM_PLACEHOLDER not in output and not isinstance(parse_target(output), NullTarget)
-            for output in self.outputs
+            for output in (*self.outputs, *self.lr_outputs)
         )
         return 1 if collide else MAX_STREAMS
 
     def outputs_of(self, stream: str) -> tuple[str, ...]:
         """The outputs of one stream."""
         return tuple(output.replace(STREAM_PLACEHOLDER, stream) for output in self.outputs)
+
+    def lr_outputs_of(self, stream: str) -> tuple[str, ...]:
+        """The outputs of one stream's small pictures."""
+        return tuple(output.replace(STREAM_PLACEHOLDER, stream) for output in self.lr_outputs)

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import json
-import sys
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
-from decoder.pipeline import Pipeline
+from decoder.pipeline_counts import PipelineCounts
+from decoder.wire_meter import WireMeter, WireTotals
 from stream.errors import ConfigError
-from stream.peer import PeerStats, ReceivingPeer
+from stream.peer import PeerStats
+from stream.stats import Percentiles
 
+_log = logging.getLogger(__name__)
 
-class _Wire:
-    """Bytes of one stream over all its sessions, and since the last report."""
-
-    def __init__(self) -> None:
-        self.before = 0
-        self.now = 0
-        self.reported = 0
-        self.first_ms: float | None = None
-        self.last_ms: float | None = None
-        self.lost_packets = 0
-        self.lost_frames = 0
+Stages = Mapping[str, Percentiles]
 
 
 class Reporter:
-    """Collects per stream; writes JSON lines to `stats` and a status line to a terminal."""
+    """Collects per stream; writes JSON lines to `stats`, a status line to `out` if a terminal."""
 
-    def __init__(self, stats: Path | None) -> None:
+    def __init__(self, stats: Path | None, out: TextIO) -> None:
         """Raises ConfigError when `stats` cannot be opened."""
-        self._wires: dict[str, _Wire] = {}
+        self._out = out
+        self._meters: dict[str, WireMeter] = {}
         self._file: TextIO | None = None
         self._has_line = False
         if stats is not None:
@@ -40,103 +34,134 @@ class Reporter:
             except OSError as error:
                 raise ConfigError(f"--stats {stats}: {error.strerror}") from error
 
-    def start_session(self, stream: str, previous: ReceivingPeer | None) -> None:
+    def start_session(self, stream: str, previous: PeerStats | None, *, now_ms: float) -> None:
         """A stream has a new publisher; what the previous one sent stays counted."""
-        wire = self._wires.setdefault(stream, _Wire())
+        if stream not in self._meters:
+            self._meters[stream] = WireMeter(now_ms=now_ms)
         if previous is not None:
-            stats = previous.stats()
-            wire.before += stats.wire_bytes_received
-            wire.lost_packets += stats.packets_lost
-            wire.lost_frames += stats.frames_lost
-            wire.now = wire.before
+            self._meters[stream].end_session(previous)
 
-    def update(self, name: str, pipeline: Pipeline, peer: PeerStats, *, now_ms: float) -> None:
+    def update(
+        self, stream: str, peer: PeerStats, counts: PipelineCounts, stages: Stages, *, now_ms: float
+    ) -> None:
         """Write one object and renew the status line."""
-        wire, counts = self._wires[name], pipeline.counts()
-        wire.now = wire.before + peer.wire_bytes_received
-        elapsed_ms = 1000.0 if wire.last_ms is None else max(1.0, now_ms - wire.last_ms)
-        wire_bps = round(8000 * (wire.now - wire.reported) / elapsed_ms)
-        wire.reported, wire.last_ms = wire.now, now_ms
-        wire.first_ms = now_ms if wire.first_ms is None else wire.first_ms
+        wire = self._meters[stream].update(peer, now_ms=now_ms)
         latency = {
             stage: {key: round(value, 1) for key, value in values.summary().items()}
-            for stage, values in pipeline.stage_percentiles().items()
+            for stage, values in stages.items()
             if values.count
         }
-        record = {
-            "time_ms": round(now_ms),
-            "stream": name,
-            "codec": peer.codec,
-            "wire_bps": wire_bps,
-            "wire_bytes": wire.now,
-            "frames_in": counts.frames_in,
-            "frames_restored": counts.frames_restored,
-            "frames_dropped": counts.frames_dropped,
-            "frames_lost": wire.lost_frames + peer.frames_lost,
-            "packets_lost": wire.lost_packets + peer.packets_lost,
-            "peer_errors": peer.peer_errors,
-            "model": counts.model,
-            "backend": counts.backend,
-            "lr_size": str(counts.lr_size) if counts.lr_size else None,
-            "size": str(counts.hr_size) if counts.hr_size else None,
-            "latency_ms": latency,
-            "outputs": [
-                {
-                    "name": sink.name,
-                    "state": sink.state.value,
-                    "frames_written": sink.frames_written,
-                    "frames_dropped": sink.frames_dropped,
-                    "bytes_written": sink.bytes_written,
-                }
-                for sink in counts.sinks
-            ],
-        }
-        if self._file is not None:
-            self._file.write(json.dumps(record) + "\n")
-            self._file.flush()
-        if sys.stderr.isatty():
-            total = latency.get("total", {}).get("p95", 0.0)
-            sys.stderr.write(
-                f"\r\x1b[K{name}: {peer.codec or '-'} {wire_bps / 1000:.0f} kb/s on the wire, "
-                f"{counts.lr_size or '-'} to {counts.hr_size or '-'} by {counts.model}, "
+        self._write_object(
+            {"time_ms": round(now_ms), "stream": stream, "codec": peer.codec}
+            | _wire_fields(wire)
+            | _frame_fields(counts)
+            | {"latency_ms": latency, "outputs": _output_fields(counts)}
+        )
+        if self._out.isatty():
+            total_ms = latency.get("total", {}).get("p95", 0.0)
+            self._out.write(
+                f"\r\x1b[K{stream}: {peer.codec or '-'} {wire.rate_bps / 1000:.0f} kb/s on the "
+                f"wire, {counts.lr_size or '-'} to {counts.hr_size or '-'} by {counts.model}, "
                 f"in {counts.frames_in}, restored {counts.frames_restored}, dropped "
-                f"{counts.frames_dropped}, latency p95 {total:.0f} ms"
+                f"{counts.frames_dropped}, latency p95 {total_ms:.0f} ms"
             )
-            sys.stderr.flush()
+            self._out.flush()
             self._has_line = True
 
-    def close(self, pipelines: Mapping[str, Pipeline], out: TextIO) -> None:
-        """Write the closing summary."""
+    def summarise(self, stream: str, counts: PipelineCounts, stages: Stages) -> None:
+        """Write the closing summary of a stream."""
         if self._has_line:
-            out.write("\n")
-        for name, pipeline in pipelines.items():
-            out.write("\n".join(self._summary(name, pipeline)) + "\n")
-        out.flush()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+            self._out.write("\n")
+            self._has_line = False
+        lines = summary(stream, self._meters[stream].totals, counts, stages)
+        self._out.write("\n".join(lines) + "\n")
+        self._out.flush()
 
-    def _summary(self, name: str, pipeline: Pipeline) -> list[str]:
-        wire, counts = self._wires[name], pipeline.counts()
-        seconds = 0.0
-        if wire.first_ms is not None and wire.last_ms is not None:
-            seconds = (wire.last_ms - wire.first_ms) / 1000
-        rate = f"{8 * wire.now / seconds / 1000:.0f} kb/s" if seconds >= 1 else "-"
-        lines = [
-            f"stream {name}: {wire.now / 1000:.0f} kB on the wire in {seconds:.0f} s, {rate}",
-            f"  {counts.lr_size or '-'} to {counts.hr_size or '-'} by {counts.model}"
-            f" on {counts.backend or 'no network'}",
-            f"  frames in {counts.frames_in}, restored {counts.frames_restored}, dropped "
-            f"{counts.frames_dropped} (restoration behind), lost {wire.lost_frames} on the way",
-        ]
-        for stage, values in pipeline.stage_percentiles().items():
-            if values.count:
-                figures = ", ".join(f"{k} {v:.1f}" for k, v in values.summary().items())
-                lines.append(f"  {stage:>8} ms: {figures}")
-        for sink in counts.sinks:
-            reason = f" ({sink.reason})" if sink.reason else ""
-            lines.append(
-                f"  {sink.name}: {sink.frames_written} frames, {sink.frames_dropped} dropped, "
-                f"{sink.bytes_written / 1000:.0f} kB, {sink.state.value}{reason}"
-            )
-        return lines
+    def close(self) -> None:
+        """Close the file; callable twice."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                _log.warning("statistics are not complete: %s", error.strerror)
+
+    def _write_object(self, record: Mapping[str, object]) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
+        except OSError as error:  # a full disk must not end the stream
+            _log.warning("no more statistics are written: %s", error.strerror)
+            self.close()
+
+
+def summary(
+    stream: str, wire: WireTotals, counts: PipelineCounts, stages: Stages
+) -> tuple[str, ...]:
+    """Lines that say what came, what became of every frame, how long it took, what went out."""
+    rate = "" if wire.mean_bps is None else f", {wire.mean_bps / 1000:.0f} kb/s"
+    unused = {
+        "restoration behind": counts.frames_dropped,
+        "not restorable": counts.frames_unusable,
+        "lost on the way": wire.frames_lost,
+    }
+    reasons = ", ".join(f"{count} {why}" for why, count in unused.items())
+    by_lanczos = f" ({counts.frames_failed} only resized)" if counts.frames_failed else ""
+    lines = [
+        f"stream {stream}: {wire.wire_bytes / 1000:.0f} kB on the wire in "
+        f"{wire.active_ms / 1000:.0f} s{rate}",
+        f"  {counts.lr_size or '-'} to {counts.hr_size or '-'} by {counts.model}"
+        f" on {counts.backend or 'no network'}",
+        f"  frames in {counts.frames_in}, restored {counts.frames_restored}{by_lanczos}, "
+        f"dropped {sum(unused.values())}: {reasons}",
+    ]
+    for stage, values in stages.items():
+        if values.count:
+            figures = ", ".join(f"{key} {value:.1f}" for key, value in values.summary().items())
+            lines.append(f"  {stage:>8} ms: {figures}")
+    for sink in counts.sinks:
+        reason = f" ({sink.reason})" if sink.reason else ""
+        lines.append(
+            f"  {sink.name}: {sink.frames_written} frames, {sink.frames_dropped} dropped, "
+            f"{sink.bytes_written / 1000:.0f} kB, {sink.state.value}{reason}"
+        )
+    return tuple(lines)
+
+
+def _wire_fields(wire: WireTotals) -> dict[str, object]:
+    return {
+        "wire_bps": wire.rate_bps,
+        "wire_bytes": wire.wire_bytes,
+        "packets_lost": wire.packets_lost,
+        "frames_lost": wire.frames_lost,
+        "peer_errors": wire.peer_errors,
+    }
+
+
+def _frame_fields(counts: PipelineCounts) -> dict[str, object]:
+    return {
+        "frames_in": counts.frames_in,
+        "frames_restored": counts.frames_restored,
+        "frames_failed": counts.frames_failed,
+        "frames_dropped": counts.frames_dropped,
+        "frames_unusable": counts.frames_unusable,
+        "model": counts.model,
+        "backend": counts.backend,
+        "lr_size": None if counts.lr_size is None else str(counts.lr_size),
+        "size": None if counts.hr_size is None else str(counts.hr_size),
+    }
+
+
+def _output_fields(counts: PipelineCounts) -> list[dict[str, object]]:
+    return [
+        {
+            "name": sink.name,
+            "state": sink.state.value,
+            "frames_written": sink.frames_written,
+            "frames_dropped": sink.frames_dropped,
+            "bytes_written": sink.bytes_written,
+        }
+        for sink in counts.sinks
+    ]

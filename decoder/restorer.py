@@ -15,10 +15,10 @@ from decoder.config import RestorerConfig
 from decoder.edge_padding import crop_planes, pad_frame, padded_size
 from decoder.lanczos import LanczosScaler
 from decoder.model_choice import AUTO, LANCZOS, choose_artefact
-from decoder.scene_cut import SceneCutDetector
 from decoder.window import SlidingWindow, Window
 from stream.errors import BackendError, EdvrError, InferenceFailed
 from stream.frame import CLOCK_HZ, Frame, Size
+from stream.scene_cut import SceneCutDetector
 from stream.stats import Percentiles
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Restorer:
         self._scaler: LanczosScaler | None = None
         self._hr_size: Size | None = None
         self._last: Frame | None = None
-        self._cuts = SceneCutDetector()
+        self._cuts = SceneCutDetector(min_distance=0)
         self._failures_in_a_row = 0
         self._has_given_up = False
         self._logged_s = float("-inf")
@@ -140,7 +140,7 @@ class Restorer:
             done = self.flush()
             self._open_for(frame.size)
         is_jump = self._last is not None and not 0 < frame.pts - self._last.pts <= MAX_PTS_STEP
-        is_cut = self._cuts.is_cut(frame)
+        is_cut = self._cuts.push(frame)
         self._last = frame
         if self._window is None or self._has_given_up:
             return [*done, *self._drain(), self._by_lanczos(frame)]

@@ -9,15 +9,12 @@ from typing import Literal, Protocol, assert_never
 from urllib.parse import urlsplit
 
 from stream.audio import AudioChunk
-from stream.errors import ConfigError, EdvrError
+from stream.errors import ConfigError
 from stream.frame import Frame, Size
+from stream.srt_gateway import find_gateway
 
 KINDS = "FILE.mp4, FILE.mkv, FILE.y4m, rtmp://…, srt://…, hls:DIR, y4m:PATH, y4m:- or null:"
 """Every form of a target, for messages and help."""
-
-
-class SinkError(EdvrError):
-    """A local sink cannot take more: disk full, pipe closed. It is over; other sinks go on."""
 
 
 class Sink(Protocol):
@@ -145,8 +142,6 @@ def check_target(target: Target) -> None:
         case HlsTarget(directory=directory):
             _check_directory(directory if directory.exists() else directory.parent)
         case PushTarget(protocol="srt"):
-            from decoder.sinks.srt_gateway import find_gateway
-
             find_gateway()
         case PushTarget() | NullTarget():
             pass

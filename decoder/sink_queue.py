@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import TypeVar
 
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
-from stream.errors import EdvrError
+from stream.buffer import BufferClosed
 from stream.frame import CLOCK_HZ, Frame
 
 _AUDIO_CHUNKS = 500
 """10 s of 20 ms chunks, 2 MB: sound is small, so it gives way only when a sink hangs."""
 
 
-class QueueEnded(EdvrError):
-    """The queue was closed and everything in it has been taken."""
+Item = TypeVar("Item", Frame, AudioChunk)
 
 
 class SinkQueue:
@@ -48,30 +48,20 @@ class SinkQueue:
         """Append without ever blocking; the oldest of the same kind goes when there is no room."""
         with self._condition:
             if isinstance(item, Frame):
-                if self._closed or len(self._frames) >= self._capacity:
-                    self._frames_dropped += 1
-                if not self._closed:
-                    if len(self._frames) >= self._capacity:
-                        self._frames.popleft()
-                    self._frames.append(item)
+                self._frames_dropped += self._append(self._frames, item, self._capacity)
             else:
-                if self._closed or len(self._chunks) >= _AUDIO_CHUNKS:
-                    self._chunks_dropped += 1
-                if not self._closed:
-                    if len(self._chunks) >= _AUDIO_CHUNKS:
-                        self._chunks.popleft()
-                    self._chunks.append(item)
+                self._chunks_dropped += self._append(self._chunks, item, _AUDIO_CHUNKS)
             self._condition.notify()
 
     def get(self) -> Frame | AudioChunk:
         """Wait for and take the earlier one of the oldest frame and the oldest chunk.
 
-        Raises QueueEnded when closed and empty.
+        Raises BufferClosed when closed and empty.
         """
         with self._condition:
             while not self._frames and not self._chunks:
                 if self._closed:
-                    raise QueueEnded("the queue is closed")
+                    raise BufferClosed("the queue is closed")
                 self._condition.wait()
             if not self._chunks:
                 return self._frames.popleft()
@@ -95,3 +85,13 @@ class SinkQueue:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+    def _append(self, items: deque[Item], item: Item, capacity: int) -> int:
+        """How many items were dropped for it, or it itself: 0 or 1."""
+        if self._closed:
+            return 1
+        items.append(item)
+        if len(items) <= capacity:
+            return 0
+        items.popleft()
+        return 1

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from decoder.sink import PushTarget, Sink, check_target, open_sink, parse_target, public_name
-from decoder.sink_queue import QueueEnded, SinkQueue
+from decoder.sink_queue import SinkQueue
 from stream.audio import AudioChunk
 from stream.backoff import Backoff
+from stream.buffer import BufferClosed
 from stream.errors import EdvrError, PeerError
 from stream.frame import CLOCK_HZ, Frame, Size
 
@@ -183,7 +184,7 @@ class SinkThread:
         while True:
             try:
                 item = self._queue.get()
-            except QueueEnded:
+            except BufferClosed:
                 return
             if isinstance(item, AudioChunk):
                 sink.write_audio(item)

@@ -16,7 +16,7 @@ import av
 from av.container import InputContainer
 
 from encoder.source_url import PULLED_SCHEMES, SourceAddress, SourceKind
-from encoder.srt_wire import SrtWire
+from encoder.srt_input import SrtInput
 from stream.errors import ConfigError
 
 OPEN_TIMEOUT_S = 10.0
@@ -48,7 +48,7 @@ _LIVE_ANALYSIS = {"analyzeduration": "1000000", "probesize": "2000000"}
 class _Request:
     """The arguments of one `av.open`."""
 
-    file: str | StandardInput | SrtWire
+    file: str | StandardInput | SrtInput
     format: str | None = None
     options: dict[str, str]
     open_timeout_s: float | None = None
@@ -77,13 +77,13 @@ class OpenInput:
     """A demuxer, and what carries bytes to it where FFmpeg does not do that itself."""
 
     container: InputContainer
-    wire: SrtWire | None = None
+    srt: SrtInput | None = None
 
     def close(self) -> None:
         """Close both; not while another thread reads."""
         self.container.close()
-        if self.wire is not None:
-            self.wire.close()
+        if self.srt is not None:
+            self.srt.close()
 
 
 def open_input(address: SourceAddress, *, is_closed: Callable[[], bool]) -> OpenInput:
@@ -93,7 +93,7 @@ def open_input(address: SourceAddress, *, is_closed: Callable[[], bool]) -> Open
     """
     name = describe(address)
     request = _request(address, is_closed)
-    wire = request.file if isinstance(request.file, SrtWire) else None
+    srt = request.file if isinstance(request.file, SrtInput) else None
     try:
         container = av.open(
             request.file,
@@ -104,11 +104,11 @@ def open_input(address: SourceAddress, *, is_closed: Callable[[], bool]) -> Open
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = explain(error)
-        if wire is not None:
-            reason = wire.reason()
-            wire.close()
+        if srt is not None:
+            reason = srt.reason()
+            srt.close()
         raise ConfigError(f"cannot open {name}: {reason}") from error
-    opened = OpenInput(container, wire)
+    opened = OpenInput(container, srt)
     if container.format.name in NOT_VIDEO:
         opened.close()
         raise ConfigError(f"cannot open {name}: it is text, not a media file")
@@ -205,13 +205,13 @@ def _network(url: str, is_closed: Callable[[], bool]) -> _Request:
         case "rtsp" | "rtsps":  # TCP: no lost packets on the way in, and it passes firewalls
             options = _LIVE_ANALYSIS | {"rtsp_transport": "tcp", "timeout": _NETWORK_TIMEOUT_US}
         case "srt":
-            wire = SrtWire(
+            srt = SrtInput(
                 url,
                 is_closed=is_closed,
                 connect_timeout_s=open_timeout_s,
                 silence_timeout_s=SILENCE_TIMEOUT_S,
             )
-            return _Request(file=wire, options=_LIVE_ANALYSIS)
+            return _Request(file=srt, options=_LIVE_ANALYSIS)
         case "udp" | "rtp":
             options = _LIVE_ANALYSIS | {"timeout": _NETWORK_TIMEOUT_US, "overrun_nonfatal": "1"}
         case _:  # not `timeout`: for RTMP and TCP that would mean to listen

@@ -14,7 +14,7 @@ from encoder.source import Source
 from stream.audio import AudioChunk, video_pts
 from stream.buffer import LatestBuffer
 from stream.errors import EdvrError
-from stream.frame import Frame, Size
+from stream.frame import CLOCK_HZ, Frame, Size
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +27,25 @@ AUDIO_BUFFER_CHUNKS = 25
 class CaptureThread:
     """Reads `source` to its end. A file starts when `start` is called and keeps its own speed."""
 
-    def __init__(self, source: Source, *, size: Size | None, bitrate_bps: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        size: Size | None,
+        bitrate_bps: int,
+        duration_s: float | None = None,
+    ) -> None:
+        """size: box that the picture which travels fits in; None chooses by bitrate.
+
+        duration_s: stop after this much of the source; None for all of it.
+        """
         self.video: LatestBuffer[Frame] = LatestBuffer(VIDEO_BUFFER_FRAMES)
         self.audio: LatestBuffer[AudioChunk] = LatestBuffer(AUDIO_BUFFER_CHUNKS)
         self.finished = threading.Event()
         self.error: EdvrError | None = None
         """Why reading ended early; None at a normal end."""
         self._source, self._wanted, self._bitrate_bps = source, size, bitrate_bps
+        self._end_pts = None if duration_s is None else round(duration_s * CLOCK_HZ)
         self._released, self._stopping = threading.Event(), threading.Event()
         if source.info.is_live:
             self._released.set()  # a camera does not wait
@@ -76,8 +88,10 @@ class CaptureThread:
             item = self._source.read()
             if item is None:
                 return
+            pts = item.pts if isinstance(item, Frame) else video_pts(item.pts)
+            if self._end_pts is not None and pts >= self._end_pts:
+                return
             if pacer is not None:
-                pts = item.pts if isinstance(item, Frame) else video_pts(item.pts)
                 self._stopping.wait(pacer.delay_ms(pts, 1000 * time.monotonic()) / 1000)
             entered_ms = 1000 * time.monotonic()
             if isinstance(item, Frame):

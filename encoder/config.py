@@ -13,7 +13,12 @@ from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
 from stream.config import format_bitrate, parse_bitrate
 from stream.errors import ConfigError
 from stream.flag_types import BearerToken, BitrateOrAuto, PictureSizeOrAuto, StreamName, one_value
+from stream.sdp_exchange import check_url
+from stream.signalling import check_token
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
+
+Preset = Literal["auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+"""Those that a live picture can be coded with; by their speed."""
 
 AudioBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
 
@@ -47,19 +52,27 @@ class SenderConfig:
     loop: bool = False
     """Start a file again at its end."""
 
+    duration_s: Annotated[float | None, Parameter(name="--duration")] = None
+    """Stop after this many seconds of the source."""
+
     audio: bool = True
     """Send the sound too."""
 
     audio_bitrate_bps: Annotated[AudioBitrate, Parameter(name="--audio-bitrate")] = 32_000
     """Bits a second of Opus sound, 24k to 64k."""
 
-    preset: str = "auto"
+    preset: Preset = "auto"
     """x264 preset; auto takes the slowest that leaves most of a core free."""
 
     intra_refresh: bool = False
     """Refresh the picture bit by bit instead of by whole keyframes."""
 
+    verbose: bool = False
+    """Log more: scene cuts and requests for keyframes."""
+
     def __post_init__(self) -> None:
+        check_url(self.whip)
+        check_token(self.token)
         if self.bitrate_bps is not None and not (
             MIN_BITRATE_BPS <= self.bitrate_bps <= MAX_BITRATE_BPS
         ):
@@ -72,6 +85,8 @@ class SenderConfig:
                 f"--audio-bitrate {format_bitrate(self.audio_bitrate_bps)} is out of range: "
                 f"choose {format_bitrate(MIN_AUDIO_BPS)} to {format_bitrate(MAX_AUDIO_BPS)}"
             )
+        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
+            raise ConfigError(f"--duration must be above 0 seconds, got {self.duration_s}")
         if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= 240):
             raise ConfigError(f"--fps must be above 0 and at most 240, got {self.fps}")
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from encoder.capture import open_source
 from encoder.downscale import Downscaler
-from encoder.scene_cut import SceneCutDetector
 from encoder.source import SourceConfig
 from encoder.video_encoder import H264Settings, open_video_encoder
 from stream.config import parse_bitrate, parse_size
 from stream.errors import ConfigError, EdvrError
 from stream.frame import Frame, Size
+from stream.scene_cut import SceneCutDetector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from fractions import Fraction
+from statistics import median
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -16,7 +18,7 @@ from encoder.video_encoder import (
     H264Settings,
 )
 from stream.errors import CodecError, FrameError
-from stream.frame import CLOCK_HZ, Frame, Size
+from stream.frame import CLOCK_HZ, Colour, Frame, Size
 from stream.frame_av import TIME_BASE, frame_to_av
 
 VBV_SECONDS = 0.2
@@ -27,10 +29,14 @@ REOPEN_BELOW, REOPEN_ABOVE = 0.7, 1.1
 """x264's VBV ceiling is fixed when it opens. A target below this share of it is overshot, one above
 it is not reached: then the encoder is opened again, at the price of one keyframe."""
 
+REOPEN_INTERVAL = 2 * CLOCK_HZ
+"""At least 2 s (in 1/90000 s) between two openings: each costs a keyframe's worth of bits."""
+
 FRAME_RATE_TOLERANCE = 0.2
 FRAME_RATE_WINDOW = 25
-"""Budgets are per frame: when the true frame rate, over this many frames, differs from the declared
-one by more than the tolerance, the encoder is opened again with the true one."""
+"""Budgets are per frame: when the true frame rate, by the median of this many intervals (so that a
+pause does not count), differs from the declared one by more than the tolerance, the encoder is
+opened again with the true one."""
 
 _PIXELS_PER_SECOND_MEDIUM = 640 * 360 * 30
 _PIXELS_PER_SECOND_FASTER = 960 * 540 * 30
@@ -56,11 +62,14 @@ class H264Encoder:
     def __init__(self, settings: H264Settings) -> None:
         self._settings = settings
         self._target_bitrate_bps = settings.target_bitrate_bps
-        self._frame_intervals: list[int] = []
+        self._intervals: deque[int] = deque(maxlen=FRAME_RATE_WINDOW)
         self._last_pts: int | None = None
-        self._context: VideoCodecContext | None = None
+        self._opened_pts: int | None = None
         self._opened_bitrate_bps = settings.target_bitrate_bps
-        self._open(None)
+        self._opened_colour = Colour()
+        # To refuse bad settings at once; the colour tags come with the first frame.
+        self._open(Colour())
+        self._context: VideoCodecContext | None = None
 
     @property
     def target_bitrate_bps(self) -> int:
@@ -77,15 +86,20 @@ class H264Encoder:
             raise FrameError(f"encoder opened for {self._settings.size} got {frame.size}")
         if self._last_pts is not None and frame.pts <= self._last_pts:
             raise FrameError(f"pts {frame.pts} does not follow {self._last_pts}")
-        self._note_interval(frame.pts)
-        self._follow_target()
-        if self._context is None:
-            self._open(frame)
-        assert self._context is not None
+        if self._last_pts is not None:
+            self._intervals.append(frame.pts - self._last_pts)
+        self._last_pts = frame.pts
+        context = self._context
+        if context is None or self._must_reopen(frame):
+            context = self._context = self._open(frame.colour)
+            self._opened_pts = frame.pts
+        bitrate_bps = min(self._target_bitrate_bps, self._opened_bitrate_bps)
+        if context.bit_rate != bitrate_bps:
+            context.bit_rate = bitrate_bps
         picture = frame_to_av(frame)
         picture.pict_type = PictureType.I if force_keyframe else PictureType.NONE
         try:
-            packets = self._context.encode(picture)
+            packets = context.encode(picture)
         except av.FFmpegError as error:
             raise CodecError(f"libx264 refused a {frame.size} frame: {error}") from error
         if len(packets) != 1:
@@ -98,30 +112,22 @@ class H264Encoder:
         """Free the codec; the encoder may not be used afterwards."""
         self._context = None
 
-    def _note_interval(self, pts: int) -> None:
-        if self._last_pts is not None:
-            self._frame_intervals.append(pts - self._last_pts)
-        self._last_pts = pts
-        if len(self._frame_intervals) < FRAME_RATE_WINDOW:
-            return
-        frame_rate = CLOCK_HZ * len(self._frame_intervals) / sum(self._frame_intervals)
-        self._frame_intervals.clear()
-        if abs(frame_rate / self._settings.frame_rate - 1) > FRAME_RATE_TOLERANCE:
-            self._settings = replace(self._settings, frame_rate=max(1.0, min(240.0, frame_rate)))
-            self._context = None
+    def _must_reopen(self, frame: Frame) -> bool:
+        """Whether the open codec cannot do what is wanted; takes over the true frame rate."""
+        if frame.colour != self._opened_colour:
+            return True
+        if self._opened_pts is not None and frame.pts - self._opened_pts < REOPEN_INTERVAL:
+            return False
+        if len(self._intervals) == FRAME_RATE_WINDOW:
+            frame_rate = max(1.0, min(240.0, CLOCK_HZ / median(self._intervals)))
+            if abs(frame_rate / self._settings.frame_rate - 1) > FRAME_RATE_TOLERANCE:
+                self._settings = replace(self._settings, frame_rate=frame_rate)
+                return True
+        return (
+            not REOPEN_BELOW <= self._target_bitrate_bps / self._opened_bitrate_bps <= REOPEN_ABOVE
+        )
 
-    def _follow_target(self) -> None:
-        if self._context is None:
-            return
-        ratio = self._target_bitrate_bps / self._opened_bitrate_bps
-        if not REOPEN_BELOW <= ratio <= REOPEN_ABOVE:
-            self._context = None
-            return
-        bitrate_bps = min(self._target_bitrate_bps, self._opened_bitrate_bps)
-        if self._context.bit_rate != bitrate_bps:
-            self._context.bit_rate = bitrate_bps
-
-    def _open(self, frame: Frame | None) -> None:
+    def _open(self, colour: Colour) -> VideoCodecContext:
         settings, bitrate_bps = self._settings, self._target_bitrate_bps
         frame_rate = Fraction(settings.frame_rate).limit_denominator(1001)
         preset = settings.preset
@@ -142,10 +148,9 @@ class H264Encoder:
             context.time_base = TIME_BASE
             context.bit_rate = bitrate_bps
             context.thread_count = 1
-            if frame is not None:
-                context.color_primaries = frame.colour.primaries
-                context.color_trc = frame.colour.transfer
-                context.colorspace = frame.colour.matrix
+            context.color_primaries = colour.primaries
+            context.color_trc = colour.transfer
+            context.colorspace = colour.matrix
             context.color_range = 1  # limited, the contract of Frame
             context.options = {
                 "preset": preset,
@@ -159,4 +164,5 @@ class H264Encoder:
             context.open()
         except (av.FFmpegError, ValueError) as error:
             raise CodecError(f"libx264 cannot be opened for {settings}: {error}") from error
-        self._context, self._opened_bitrate_bps = context, bitrate_bps
+        self._opened_bitrate_bps, self._opened_colour = bitrate_bps, colour
+        return context

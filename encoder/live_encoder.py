@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from encoder.rate_control import RateController
-from encoder.scene_cut import SceneCutDetector
+from encoder.rate_control import PathReport, RateController
 from encoder.video_encoder import H264Profile, H264Settings, VideoEncoder, open_video_encoder
-from stream.errors import CodecError
+from stream.errors import CodecError, EdvrError
 from stream.frame import Frame, Size
+from stream.scene_cut import SceneCutDetector
 from stream.sending_codecs import NegotiatedCodec
-from stream.stats import Percentiles
+from stream.stats import Percentiles, RateMeter
+
+_log = logging.getLogger(__name__)
 
 _PROFILES: dict[str, H264Profile] = {"64": "high", "4d": "main", "42": "baseline"}
 """First byte of profile-level-id (RFC 6184 section 8.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeCounts:
+    """What was encoded so far, and the rate last asked of the codec (bits a second)."""
+
+    frames: int = 0
+    coded_bytes: int = 0
+    keyframes: int = 0
+    target_bps: int = 0
 
 
 class LiveEncoder:
@@ -24,16 +39,24 @@ class LiveEncoder:
     """
 
     def __init__(
-        self, rate: RateController, *, frame_rate: float, preset: str, intra_refresh: bool
+        self,
+        rate: RateController,
+        *,
+        frame_rate: float,
+        preset: str,
+        intra_refresh: bool,
+        clock_ms: Callable[[], float] = lambda: 1000 * time.monotonic(),
     ) -> None:
-        self._rate, self._frame_rate = rate, frame_rate
+        self._rate, self._frame_rate, self._clock_ms = rate, frame_rate, clock_ms
         self._preset, self._intra_refresh = preset, intra_refresh
         self._codec: VideoEncoder | None = None
         self._size: Size | None = None
         self._cuts = SceneCutDetector()
         self._lock = threading.Lock()
-        self._frames = self._bytes = self._keyframes = 0
-        self._target_bps = 0
+        self._counts = EncodeCounts()
+        self._packets_lost = 0
+        self._rtt_ms: float | None = None
+        self._sent = RateMeter()
         self.encode_ms = Percentiles()
 
     def encode(
@@ -45,43 +68,60 @@ class LiveEncoder:
         remote_estimate_bps: int | None,
     ) -> bytes:
         """One access unit; see `FrameEncoder.encode`."""
-        started = time.perf_counter()
+        started_ms = self._clock_ms()
+        with self._lock:
+            path = PathReport(
+                estimate_bps=remote_estimate_bps,
+                packets_lost=self._packets_lost,
+                rtt_ms=self._rtt_ms,
+                sent_bps=self._sent.rate_bps(now_ms=started_ms),
+            )
         target_bps = self._rate.codec_bitrate_bps(
-            remote_estimate_bps=remote_estimate_bps, frame_rate=self._frame_rate
+            path, frame_rate=self._frame_rate, now_ms=started_ms
         )
         if self._codec is None or frame.size != self._size:
-            self._open(frame.size, codec, target_bps)
-        assert self._codec is not None
+            self._codec = self._reopened(frame.size, codec, target_bps)
         self._codec.target_bitrate_bps = target_bps
         is_cut = self._cuts.push(frame)
-        coded = self._codec.encode(frame, force_keyframe=force_keyframe or is_cut)
-        self.encode_ms.add(1000 * (time.perf_counter() - started))
+        if is_cut:
+            _log.debug("scene cut: sending a keyframe")
+        elif force_keyframe and self._counts.frames:
+            _log.debug("the other end asked for a keyframe")
+        try:
+            coded = self._codec.encode(frame, force_keyframe=force_keyframe or is_cut)
+        except EdvrError:
+            self._codec = None  # whatever state it is in: the next frame starts afresh
+            raise
+        self.encode_ms.add(self._clock_ms() - started_ms)
         with self._lock:
-            self._frames += 1
-            self._bytes += len(coded.data)
-            self._keyframes += coded.is_keyframe
-            self._target_bps = target_bps
+            self._sent.add(len(coded.data), now_ms=started_ms)
+            self._counts = EncodeCounts(
+                frames=self._counts.frames + 1,
+                coded_bytes=self._counts.coded_bytes + len(coded.data),
+                keyframes=self._counts.keyframes + coded.is_keyframe,
+                target_bps=target_bps,
+            )
         return coded.data
 
     @property
-    def counts(self) -> tuple[int, int, int]:
-        """Frames, bytes and keyframes so far; callable from any thread."""
+    def counts(self) -> EncodeCounts:
+        """A snapshot; callable from any thread."""
         with self._lock:
-            return self._frames, self._bytes, self._keyframes
+            return self._counts
 
-    @property
-    def target_bps(self) -> int:
-        """What the codec was last asked to keep; callable from any thread."""
+    def note_path(self, *, packets_lost: int, rtt_ms: float | None) -> None:
+        """Tell what the receiver has reported lost, and the round trip; from any thread."""
         with self._lock:
-            return self._target_bps
+            self._packets_lost, self._rtt_ms = packets_lost, rtt_ms
 
-    def _open(self, size: Size, codec: NegotiatedCodec, target_bps: int) -> None:
+    def _reopened(self, size: Size, codec: NegotiatedCodec, target_bps: int) -> VideoEncoder:
         if codec.name != "h264":
             raise CodecError(f"no encoder for {codec.name}")
         profile = _PROFILES.get((codec.profile_level_id or "42")[:2].lower(), "baseline")
         if self._codec is not None:
             self._codec.close()
-        self._codec = open_video_encoder(
+            self._codec = None
+        opened = open_video_encoder(
             H264Settings(
                 size=size,
                 target_bitrate_bps=target_bps,
@@ -92,3 +132,4 @@ class LiveEncoder:
             )
         )
         self._size = size
+        return opened

@@ -16,12 +16,12 @@ from encoder.audio_normaliser import AudioNormaliser
 from encoder.av_input import describe, explain, open_input
 from encoder.frame_rate import FrameRateLimiter
 from encoder.interleave import Interleaver
-from encoder.picture_normaliser import PictureNormaliser
 from encoder.source_url import SourceAddress
 from encoder.timeline import Timeline, Track
 from stream.audio import AudioChunk
 from stream.errors import ConfigError, EdvrError
 from stream.frame import CLOCK_HZ, Frame
+from stream.picture_normaliser import PictureNormaliser
 
 FALLBACK_FPS = 25.0
 """Frame rate assumed where the container tells none; only used where timestamps are missing."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from dataclasses import dataclass
 
 from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
 
@@ -18,27 +20,116 @@ AUTO_HEADROOM = 0.85
 RAISE_STEP = 1.15
 """The codec is told a higher rate only when it is worth it: reopening it costs a keyframe."""
 
+RAISE_INTERVAL_MS = 2000.0
+"""Between two raises, so that the estimate can react to the first."""
+
+PROBE_INTERVAL_MS = 5000.0
+"""This long after trouble or a raise, a step up to what is wanted is tried whatever the estimate
+says."""
+
+PROBE_STEP = 1.3
+
+SUSTAINED_MS = 1500.0
+"""An estimate counts only when it stays that low."""
+
+TROUBLE_MEMORY_MS = 1000.0
+"""How long reported loss speaks for a low estimate."""
+
+QUEUE_MS = 100.0
+"""A round trip this much above the shortest one: packets wait in a queue on the path."""
+
+CARRIED_SHARE = 0.8
+"""Receivers of the GCC family (draft-ietf-rmcat-gcc-02 section 5.5) fall to 0.85 of what arrives
+when they take jitter for a queue. So an estimate above this share of what was sent says that all of
+it did arrive, and to follow it would let the rate spiral down for nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathReport:
+    """What is known of the path: the receiver's estimate (REMB; None until it said one), packets
+    reported lost since the start, round trip, and video bits sent over the last second.
+    """
+
+    estimate_bps: int | None = None
+    packets_lost: int = 0
+    rtt_ms: float | None = None
+    sent_bps: float = 0.0
+
 
 class RateController:
-    """Turns the wanted wire bitrate and the receiver's estimate (REMB) into a codec bitrate.
+    """Turns the wanted bitrate and reports on the path into a codec bitrate.
 
-    wanted_bps: video bits a second on the wire; None follows the estimate.
+    wanted_bps: video bits a second on the wire, left only when loss or a queue on the path proves
+    a low estimate right; None (auto) follows the estimate.
     """
 
     def __init__(self, wanted_bps: int | None) -> None:
-        self._wanted_bps = wanted_bps
-        self._wire_bps = wanted_bps or AUTO_START_BPS
+        self._is_auto = wanted_bps is None
+        self._limit_bps = MAX_BITRATE_BPS if wanted_bps is None else wanted_bps
+        self._wire_bps = AUTO_START_BPS if wanted_bps is None else wanted_bps
+        self._usable: deque[tuple[float, int]] = deque()  # (time, bits a second): SUSTAINED_MS
+        self._raised_ms = -math.inf
+        self._packets_lost = 0
+        self._lost_ms = -math.inf
+        self._trouble_ms = -math.inf
+        self._shortest_rtt_ms = math.inf
 
-    def codec_bitrate_bps(self, *, remote_estimate_bps: int | None, frame_rate: float) -> int:
+    @property
+    def wire_bps(self) -> int:
+        """Video bits a second on the wire that are aimed at."""
+        return self._wire_bps
+
+    def codec_bitrate_bps(self, path: PathReport, *, frame_rate: float, now_ms: float) -> int:
         """Bits a second for the codec, so that packets and their headers stay on the target."""
-        wire_bps = self._wanted_bps or self._wire_bps
-        if remote_estimate_bps is not None:
-            usable_bps = round(remote_estimate_bps * AUTO_HEADROOM)
-            if self._wanted_bps is not None:
-                wire_bps = min(self._wanted_bps, remote_estimate_bps)
-            elif usable_bps < self._wire_bps or usable_bps > RAISE_STEP * self._wire_bps:
-                wire_bps = usable_bps
-        self._wire_bps = max(MIN_BITRATE_BPS, min(MAX_BITRATE_BPS, wire_bps))
+        if path.estimate_bps is not None:
+            self._follow(path, path.estimate_bps, now_ms)
         packets = math.ceil(self._wire_bps / frame_rate / 8 / MAX_PAYLOAD_BYTES)
         overhead_bps = frame_rate * packets * PACKET_OVERHEAD_BYTES * 8
         return max(MIN_BITRATE_BPS, round(self._wire_bps - overhead_bps))
+
+    def _follow(self, path: PathReport, estimate_bps: int, now_ms: float) -> None:
+        usable_bps = round(estimate_bps * (AUTO_HEADROOM if self._is_auto else 1.0))
+        usable_bps = max(MIN_BITRATE_BPS, min(self._limit_bps, usable_bps))
+        is_losing = self._is_losing(path, now_ms)
+        is_believed = is_losing or self._is_queueing(path)
+        if self._is_auto:
+            is_believed |= estimate_bps < CARRIED_SHARE * path.sent_bps
+        sustained_bps = self._sustained(usable_bps if is_believed else self._limit_bps, now_ms)
+        if is_losing:
+            sustained_bps = usable_bps
+        if is_believed:
+            self._trouble_ms = now_ms
+        if sustained_bps < self._wire_bps:
+            self._wire_bps = sustained_bps
+        elif not is_believed and now_ms - self._raised_ms >= RAISE_INTERVAL_MS:
+            self._raise(usable_bps, now_ms)
+
+    def _is_losing(self, path: PathReport, now_ms: float) -> bool:
+        if path.packets_lost > self._packets_lost:
+            self._packets_lost, self._lost_ms = path.packets_lost, now_ms
+        return now_ms - self._lost_ms <= TROUBLE_MEMORY_MS
+
+    def _is_queueing(self, path: PathReport) -> bool:
+        if path.rtt_ms is None:
+            return False
+        self._shortest_rtt_ms = min(self._shortest_rtt_ms, path.rtt_ms)
+        return path.rtt_ms > self._shortest_rtt_ms + QUEUE_MS
+
+    def _sustained(self, usable_bps: int, now_ms: float) -> int:
+        """The highest of the last SUSTAINED_MS; the limit until as much is known."""
+        if not self._usable:
+            self._usable.append((now_ms, self._limit_bps))
+        self._usable.append((now_ms, usable_bps))
+        # The newest of those that are too old stays: it held until the next one came.
+        while self._usable[1][0] <= now_ms - SUSTAINED_MS:
+            self._usable.popleft()
+        return max(usable for _, usable in self._usable)
+
+    def _raise(self, usable_bps: int, now_ms: float) -> None:
+        quiet_ms = now_ms - max(self._trouble_ms, self._raised_ms)
+        may_probe = not self._is_auto and quiet_ms >= PROBE_INTERVAL_MS
+        raised_bps = max(usable_bps, round(PROBE_STEP * self._wire_bps) if may_probe else 0)
+        raised_bps = min(raised_bps, self._limit_bps)
+        worth_bps = min(RAISE_STEP * self._wire_bps, self._limit_bps)
+        if raised_bps > self._wire_bps and raised_bps >= worth_bps:
+            self._wire_bps, self._raised_ms = raised_bps, now_ms

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from encoder.capture import open_source
 from encoder.capture_thread import CaptureThread
 from encoder.config import SenderConfig
+from encoder.daemon_call import call_in_daemon
 from encoder.live_encoder import LiveEncoder
 from encoder.rate_control import AUTO_START_BPS, RateController
+from encoder.source import Source
 from encoder.status import StatusLine
-from stream.backoff import Backoff
+from stream.backoff import Backoff, BackoffConfig
 from stream.config import is_loopback
 from stream.errors import PeerError
 from stream.peer import NetworkScope, SendingPeer
@@ -26,28 +30,53 @@ _log = logging.getLogger(__name__)
 DRAIN_S = 0.5
 """After the last frame was captured: to code it, and for retransmissions that are asked for."""
 
+POLL_S = 0.2
+
+LONGEST_WAIT_S = 5.0
+"""Between two attempts: viewers wait for as long when a receiver comes back."""
+
 
 async def run(config: SenderConfig) -> None:
-    """Send until the source ends. Raises ConfigError for what the user must change.
+    """Send until the source ends, or until SIGINT or SIGTERM.
 
-    Data flow: source -> CaptureThread (pace, downscale) -> LatestBuffer -> aiortc track
+    Raises ConfigError for what the user must change.
+    """
+    sending = asyncio.create_task(_send(config))
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, sending.cancel)
+    try:
+        await sending
+    except asyncio.CancelledError:
+        _log.info("stopped")
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
+
+
+async def _send(config: SenderConfig) -> None:
+    """Data flow: source -> CaptureThread (pace, downscale) -> LatestBuffer -> aiortc track
     -> LiveEncoder -> RTP. A lost or refused connection is tried again for ever, with backoff.
     """
-    source = await asyncio.to_thread(open_source, config.source)
-    capture = CaptureThread(
-        source, size=config.size, bitrate_bps=config.bitrate_bps or AUTO_START_BPS
+    source = await call_in_daemon(
+        lambda: open_source(config.source), name="open source", discard=lambda late: late.close()
     )
-    backoff = Backoff()
+    capture = CaptureThread(
+        source,
+        size=config.size,
+        bitrate_bps=config.bitrate_bps or AUTO_START_BPS,
+        duration_s=config.duration_s,
+    )
+    backoff = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S))
     try:
         while not capture.finished.is_set():
             try:
-                await _one_session(config, capture, source.info.fps, source.info.has_audio)
-                backoff.reset()
+                await _one_session(config, capture, source, on_connected=backoff.reset)
             except PeerError as error:
                 retry_after_s = getattr(error, "retry_after_s", None)
                 delay_s = backoff.next_delay_s(retry_after_s=retry_after_s)
                 _log.warning("%s; trying again in %.1f s", error, delay_s)
-                await asyncio.to_thread(capture.finished.wait, delay_s)
+                await _finished(capture, within_s=delay_s)
     finally:
         await asyncio.to_thread(capture.stop)
     if capture.error is not None:
@@ -55,31 +84,42 @@ async def run(config: SenderConfig) -> None:
 
 
 async def _one_session(
-    config: SenderConfig, capture: CaptureThread, fps: float, has_audio: bool
+    config: SenderConfig,
+    capture: CaptureThread,
+    source: Source,
+    *,
+    on_connected: Callable[[], None],
 ) -> None:
     """Publish until the source ends; PeerError when the session does not come up or breaks."""
+    audio = None
+    if config.audio and source.info.has_audio:
+        audio = SendingAudio(source=capture.audio, bitrate_bps=config.audio_bitrate_bps)
     encoder = LiveEncoder(
         RateController(config.bitrate_bps),
-        frame_rate=fps,
+        frame_rate=source.info.fps,
         preset=config.preset,
         intra_refresh=config.intra_refresh,
     )
-    audio = None
-    if config.audio and has_audio:
-        audio = SendingAudio(source=capture.audio, bitrate_bps=config.audio_bitrate_bps)
     host = urlsplit(config.whip).hostname or ""
     scope = NetworkScope.LOOPBACK if is_loopback(host) else NetworkScope.ALL
     peer = SendingPeer(SendingVideo(source=capture.video, encoder=encoder), audio, scope)
     try:
         async with WhipClient(config.whip, config.token) as client:
             await peer.set_answer(await client.publish(await peer.create_offer()))
-            await _connected(peer)
+            await peer.wait_connected()
+            on_connected()
             _log.info("publishing to %s", config.whip)
             capture.start()
             with StatusLine(sys.stderr) as status:
-                while not capture.finished.is_set() and not peer.closed.is_set():
-                    await asyncio.sleep(0.2)
-                    status.update(encoder, peer.stats(), capture, now_ms=1000 * time.monotonic())
+                while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
+                    stats = peer.stats()
+                    encoder.note_path(packets_lost=stats.packets_lost, rtt_ms=stats.rtt_ms)
+                    status.update(
+                        encoder.counts,
+                        stats,
+                        frames_dropped=capture.video.dropped,
+                        now_ms=1000 * time.monotonic(),
+                    )
             if peer.closed.is_set():
                 raise PeerError(f"connection lost: {peer.close_reason}")
             await asyncio.sleep(DRAIN_S)
@@ -87,12 +127,11 @@ async def _one_session(
         await peer.close()
 
 
-async def _connected(peer: SendingPeer) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in (peer.connected, peer.closed)]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-    if peer.closed.is_set():
-        raise PeerError(f"no connection: {peer.close_reason}")
+async def _finished(capture: CaptureThread, *, within_s: float) -> bool:
+    """Wait so long, or until the source ended; whether it did."""
+    deadline_s = time.monotonic() + within_s
+    while (  # noqa: ASYNC110 (a thread's event)
+        not capture.finished.is_set() and (left_s := deadline_s - time.monotonic()) > 0
+    ):
+        await asyncio.sleep(min(POLL_S, left_s))
+    return capture.finished.is_set()

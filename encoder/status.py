@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self, TextIO
 
-from encoder.capture_thread import CaptureThread
-from encoder.live_encoder import LiveEncoder
+from encoder.live_encoder import EncodeCounts
 from stream.peer import PeerStats
 
 INTERVAL_MS = 1000.0
@@ -18,7 +17,9 @@ class StatusLine:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._last_ms: float | None = None
-        self._last = (0, 0, 0, 0)
+        self._last_counts = EncodeCounts()
+        self._last_wire_bytes = 0
+        self._has_line = False
 
     def __enter__(self) -> Self:
         return self
@@ -29,29 +30,37 @@ class StatusLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._out.isatty():
+        if self._has_line:
             self._out.write("\n")
 
     def update(
-        self, encoder: LiveEncoder, stats: PeerStats, capture: CaptureThread, *, now_ms: float
+        self, counts: EncodeCounts, stats: PeerStats, *, frames_dropped: int, now_ms: float
     ) -> None:
-        """Write the line if a second has passed."""
-        frames, coded_bytes, keyframes = encoder.counts
-        current = (frames, coded_bytes, stats.wire_bytes_sent, keyframes)
+        """Write the line if a second has passed. frames_dropped: captured but never encoded."""
         if self._last_ms is None:
-            self._last_ms, self._last = now_ms, current
+            self._remember(counts, stats, now_ms)
             return
         elapsed_ms = now_ms - self._last_ms
         if elapsed_ms < INTERVAL_MS:
             return
-        new = [now - before for now, before in zip(current, self._last, strict=True)]
-        rtt = "" if stats.rtt_ms is None else f", rtt {stats.rtt_ms:.0f} ms"
+        frames = counts.frames - self._last_counts.frames
+        video_kbps = 8 * (counts.coded_bytes - self._last_counts.coded_bytes) / elapsed_ms
+        wire_kbps = 8 * (stats.wire_bytes_sent - self._last_wire_bytes) / elapsed_ms
         line = (
-            f"sending {stats.codec or '?'} {1000 * new[0] / elapsed_ms:.1f} fps, video "
-            f"{8 * new[1] / elapsed_ms:.0f} kb/s of {encoder.target_bps / 1000:.0f}, wire "
-            f"{8 * new[2] / elapsed_ms:.0f} kb/s, keyframes {keyframes}, dropped "
-            f"{capture.video.dropped}, lost packets {stats.packets_lost}{rtt}"
+            f"sending {stats.codec or '?'} {1000 * frames / elapsed_ms:.1f} fps, "
+            f"video {video_kbps:.0f} kb/s of {counts.target_bps / 1000:.0f}, "
+            f"wire {wire_kbps:.0f} kb/s, keyframes {counts.keyframes}, "
+            f"dropped {frames_dropped}, lost packets {stats.packets_lost}"
         )
-        self._out.write(f"\r\x1b[K{line}" if self._out.isatty() else f"{line}\n")
+        if stats.encode_errors:
+            line += f", not encoded {stats.encode_errors}"
+        if stats.rtt_ms is not None:
+            line += f", rtt {stats.rtt_ms:.0f} ms"
+        self._has_line = self._out.isatty()
+        self._out.write(f"\r\x1b[K{line}" if self._has_line else f"{line}\n")
         self._out.flush()
-        self._last_ms, self._last = now_ms, current
+        self._remember(counts, stats, now_ms)
+
+    def _remember(self, counts: EncodeCounts, stats: PeerStats, now_ms: float) -> None:
+        self._last_ms, self._last_counts = now_ms, counts
+        self._last_wire_bytes = stats.wire_bytes_sent

@@ -4,7 +4,9 @@ EdvrError
  ├── ConfigError          a setting or file the user gave is wrong; fails at once
  ├── FrameError           a frame breaks its contract (our bug or our caller's)
  ├── PeerError            the remote side misbehaved; caught in one place, the stream lives on
+ │    └── SignallingError      WHIP or WHEP: no session now, but maybe later
  ├── CodecError           a codec refused to open, encode or decode
+ ├── SinkError            a local output cannot take more; other outputs go on
  └── BackendError
       ├── BackendUnavailable   the inference library is not installed; names the extra
       ├── ModelMismatch        an artefact is damaged or computes the wrong thing here
@@ -30,8 +32,23 @@ class PeerError(EdvrError):
     """The remote side sent something unusable, or went away."""
 
 
+class SignallingError(PeerError):
+    """No session now, but maybe later. retry_after_s: the least wait the peer asked for, or None.
+
+    Every PeerError of the WHIP and WHEP clients is one of these.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class CodecError(EdvrError):
     """A codec cannot be opened, or refused a picture or packet."""
+
+
+class SinkError(EdvrError):
+    """A local output cannot take more: disk full, pipe closed. It is over; other outputs go on."""
 
 
 class BackendError(EdvrError):

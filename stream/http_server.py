@@ -8,7 +8,6 @@ aiohttp's own 400 and never reach the rules.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Protocol, assert_never, runtime_checkable
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from stream.config import is_loopback
 from stream.errors import ConfigError, PeerError
 from stream.sdp_text import MAX_SDP_BYTES
 from stream.signalling import HttpConfig, HttpRequest, HttpResponse, Offer, error
@@ -133,7 +133,7 @@ class SignallingServer:
             ) from refused
         self._runner = runner
         self._port = int(runner.addresses[0][1])
-        if self._config.token is None and not _is_loopback(self._config.host):
+        if self._config.token is None and not is_loopback(self._config.host):
             _log.warning(
                 "anyone who reaches %s:%d may publish: set a token", self._config.host, self._port
             )
@@ -266,13 +266,6 @@ async def _read_body(request: web.Request) -> bytes:
             break
         body += chunk
     return bytes(body)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _reason(refused: OSError) -> str:

@@ -79,6 +79,17 @@ class PeerConnection:
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
+    async def wait_connected(self) -> None:
+        """Wait until media can flow. Raises PeerError when it ends before that."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.connected, self.closed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self.closed.is_set():
+            raise PeerError(f"no connection: {self.close_reason}")
+
     async def create_offer(self) -> str:
         """SDP that offers our end, complete with candidates. Raises PeerError when closed."""
         with self._signalling("offer"):

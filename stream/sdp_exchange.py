@@ -14,7 +14,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from stream.errors import ConfigError, PeerError
+from stream.errors import ConfigError, PeerError, SignallingError
 from stream.sdp_text import MAX_SDP_BYTES, SDP_TYPE, media_type, one_line, read_sdp
 
 MAX_REDIRECTS = 3
@@ -28,17 +28,6 @@ _NO_ENDPOINT = {
     410: "is gone: check the path",
     415: "takes no SDP: it is not the URL of an endpoint",
 }
-
-
-class SignallingError(PeerError):
-    """No session now, but maybe later. retry_after_s: the least wait the peer asked for, or None.
-
-    Every PeerError of the WHIP and WHEP clients is one of these.
-    """
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

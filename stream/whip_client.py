@@ -16,13 +16,12 @@ from typing import Self, TypeVar
 
 import aiohttp
 
-from stream.errors import ConfigError
+from stream.errors import ConfigError, SignallingError
 from stream.sdp_exchange import (
     MAX_REDIRECTS,
     Redirect,
     Reply,
     SessionAnswer,
-    SignallingError,
     check_url,
     is_downgrade,
     public_url,
@@ -32,7 +31,7 @@ from stream.sdp_text import MAX_SDP_BYTES, SDP_TYPE, one_line
 from stream.signalling import check_token
 from stream.whep import CounterOffer, WhepAnswer, read_counter_answer_reply, read_pull_reply
 
-__all__ = ["CounterOffer", "SignallingError", "WhepAnswer", "WhepClient", "WhipClient"]
+__all__ = ["CounterOffer", "WhepAnswer", "WhepClient", "WhipClient"]
 
 Outcome = TypeVar("Outcome", SessionAnswer, SessionAnswer | CounterOffer)
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from decoder.artefact import Artefact
 
 # Derandomised: a failure on one machine is a failure on all. No deadline: two shared cores stall.
 settings.register_profile(
@@ -21,3 +27,29 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""
     for name in ("EDVR_TOKEN", "EDVR_TRACEBACK"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """Networks of tests are so small that sharing their work costs time, much on busy cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def live_artefact(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
+    """`tests.training_media.tiny_network`, exported by command; it takes seconds, so only once."""
+    from decoder.artefact import load_artefact
+    from decoder.training.cli import app
+    from stream.command_line import run_command
+    from tests.training_media import tiny_network, write_checkpoint
+
+    folder = tmp_path_factory.mktemp("published")
+    checkpoint = write_checkpoint(folder / "checkpoint.pt", tiny_network())
+    command = ["export", str(checkpoint), str(folder / "tiny-x2"), "--version", "7"]
+    assert run_command(app, command) == 0
+    return load_artefact(folder / "tiny-x2")

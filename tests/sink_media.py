@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,7 @@ from decoder.sink import Sink
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
 from stream.frame import CLOCK_HZ, Colour, Frame, Size
 
+ROOT = Path(__file__).parent.parent
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SIZE = Size(width=160, height=96)
 STEP = CLOCK_HZ // 25
@@ -107,3 +109,13 @@ def frame_times_by_ffmpeg(path: Path | str, *, strict: bool = True) -> list[Frac
         assert run.stderr == ""
     rows = [line for line in run.stdout.splitlines() if not line.startswith("#")]
     return [Fraction(int(row.split(",")[2]), CLOCK_HZ) for row in rows]
+
+
+def run_python(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, since a limit on resources holds for all of one."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )

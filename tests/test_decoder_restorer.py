@@ -112,11 +112,14 @@ def test_a_jump_in_time_starts_a_new_scene(artefact: Artefact, jump: int) -> Non
 
 
 def test_a_scene_cut_separates_windows(artefact: Artefact) -> None:
-    dark = [replace(frame, y=frame.y // 4 + 16) for frame in _stream(2)]
-    bright = [replace(frame, y=frame.y // 4 + 170) for frame in _stream(2, first=2)]
-    done = _run(_restorer(artefact), [*dark, *bright])
-    _assert_restored(done[1], [dark[0], dark[1], dark[1]])
-    _assert_restored(done[2], [bright[0], bright[0], bright[1]])
+    def shot(seed: int, first: int) -> list[Frame]:
+        pattern = np.random.default_rng(seed).integers(16, 120, (24, 32), np.uint8)
+        return [replace(frame, y=frame.y - 20 + pattern) for frame in _stream(2, first=first)]
+
+    one, other = shot(seed=1, first=0), shot(seed=2, first=2)
+    done = _run(_restorer(artefact), [*one, *other])
+    _assert_restored(done[1], [one[0], one[1], one[1]])
+    _assert_restored(done[2], [other[0], other[0], other[1]])
 
 
 @pytest.mark.parametrize(

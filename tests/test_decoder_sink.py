@@ -19,7 +19,7 @@ from decoder.sink import (
     parse_target,
     public_name,
 )
-from decoder.sinks import srt_gateway
+from stream import srt_gateway
 from stream.errors import CodecError, ConfigError
 from stream.frame import Size
 from tests.sink_media import SIZE, picture, sound

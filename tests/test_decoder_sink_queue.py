@@ -4,8 +4,9 @@ import threading
 
 import pytest
 
-from decoder.sink_queue import QueueEnded, SinkQueue
+from decoder.sink_queue import SinkQueue
 from stream.audio import AudioChunk
+from stream.buffer import BufferClosed
 from stream.frame import Frame
 from tests.sink_media import STEP, picture, sound
 
@@ -16,7 +17,7 @@ def taken(queue: SinkQueue) -> list[Frame | AudioChunk]:
     while True:
         try:
             items.append(queue.get())
-        except QueueEnded:
+        except BufferClosed:
             return items
 
 
@@ -59,7 +60,7 @@ def test_a_closed_queue_takes_nothing_and_releases_who_waits() -> None:
     ended = threading.Event()
 
     def wait() -> None:
-        with pytest.raises(QueueEnded):
+        with pytest.raises(BufferClosed):
             queue.get()
         ended.set()
 

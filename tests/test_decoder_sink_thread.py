@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from decoder.sink import SinkError
 from decoder.sink_thread import SinkState, SinkThread, start_sink
 from stream.audio import AudioChunk
 from stream.backoff import Backoff, BackoffConfig
-from stream.errors import ConfigError, PeerError
+from stream.errors import ConfigError, PeerError, SinkError
 from stream.frame import CLOCK_HZ, Frame
 from tests.sink_media import SIZE, STEP, picture, read_with_pyav, sound
 

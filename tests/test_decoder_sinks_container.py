@@ -14,16 +14,17 @@ from stream.audio import SAMPLE_RATE_HZ
 from stream.frame import CLOCK_HZ
 from tests.sink_media import (
     CHUNK,
+    ROOT,
     SIZE,
     STEP,
     frame_times_by_ffmpeg,
     picture,
     read_with_pyav,
+    run_python,
     sound,
     write_both,
 )
 
-ROOT = Path(__file__).parent.parent
 SUFFIXES = ("mp4", "mkv")
 MILLISECOND = Fraction(1, 1000)
 """Matroska's unit of time; mp4 keeps every tick of 1/90000 s."""
@@ -164,17 +165,16 @@ def test_a_full_disk_leaves_what_was_written_playable(tmp_path: Path, suffix: st
     path = tmp_path / f"x.{suffix}"
     limit_bytes = 150_000
     script = (
-        "import resource, sys; sys.path.insert(0, '.')\n"
+        "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))\n"
-        "from tests.sink_media import *; from decoder.sink import SinkError, open_sink\n"
+        "from tests.sink_media import *; from decoder.sink import open_sink\n"
+        "from stream.errors import SinkError\n"
         f"sink = open_sink({str(path)!r}, size=SIZE, frame_rate=25, with_audio=True)\n"
         "try: write_both(sink, frames=2000)\n"
         "except SinkError as error: print(error)\n"
         "sink.close()\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    run = run_python(script)
     assert run.stdout == f"{path} stopped: File too large\n"
     assert run.stderr == ""
     assert path.stat().st_size <= limit_bytes

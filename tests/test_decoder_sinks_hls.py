@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -16,10 +14,9 @@ from tests.sink_media import (
     frame_times_by_ffmpeg,
     picture,
     read_with_pyav,
+    run_python,
     write_both,
 )
-
-ROOT = Path(__file__).parent.parent
 
 
 def segments(playlist: Path) -> list[Path]:
@@ -92,8 +89,9 @@ def test_a_second_run_replaces_the_first_and_touches_nothing_else(tmp_path: Path
 
 def test_a_full_disk_ends_the_sink_and_leaves_whole_segments(tmp_path: Path) -> None:
     script = (
-        "import resource, sys; sys.path.insert(0, '.')\n"
-        "from tests.sink_media import *; from decoder.sink import SinkError, open_sink\n"
+        "import resource\n"
+        "from tests.sink_media import *; from decoder.sink import open_sink\n"
+        "from stream.errors import SinkError\n"
         f"sink = open_sink('hls:{tmp_path}', size=SIZE, frame_rate=25, with_audio=True)\n"
         "write_both(sink, frames=160)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
@@ -101,9 +99,7 @@ def test_a_full_disk_ends_the_sink_and_leaves_whole_segments(tmp_path: Path) -> 
         "except SinkError as error: print(error)\n"
         "sink.close()\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+    run = run_python(script)
     assert run.stdout == f"hls:{tmp_path} stopped: File too large\n"
     assert run.stderr == ""
     whole = segments(tmp_path / "index.m3u8")

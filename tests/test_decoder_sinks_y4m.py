@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from decoder.sink import SinkError, open_sink
+from decoder.sink import open_sink
+from stream.errors import SinkError
 from tests.sink_media import FFMPEG, SIZE, STEP, frame_times_by_ffmpeg, picture
 
 

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.errors import ConfigError, EdvrError
+from stream.errors import ConfigError, EdvrError, SignallingError
 from stream.sdp_exchange import (
     MAX_RETRY_AFTER_S,
     Redirect,
     Reply,
     SessionAnswer,
-    SignallingError,
     check_url,
     is_downgrade,
     public_url,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stream.errors import ConfigError, EdvrError
-from stream.sdp_exchange import Redirect, Reply, SignallingError
+from stream.errors import ConfigError, EdvrError, SignallingError
+from stream.sdp_exchange import Redirect, Reply
 from stream.whep import CounterOffer, WhepAnswer, read_counter_answer_reply, read_pull_reply
 
 URL = "http://host.example/whep/live"

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from stream.errors import ConfigError, PeerError
+from stream.errors import ConfigError, PeerError, SignallingError
 from stream.http_server import HttpConfig, Offer, Session, SignallingServer
-from stream.whip_client import CounterOffer, SignallingError, WhepAnswer, WhepClient, WhipClient
+from stream.whip_client import CounterOffer, WhepAnswer, WhepClient, WhipClient
 from tests.http_sessions import OFFER, SDP, EchoSession, http_server
 
 ANSWER = "v=0\r\ns=answer\r\n"

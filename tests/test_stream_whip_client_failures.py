@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from stream.errors import ConfigError
+from stream.errors import ConfigError, SignallingError
 from stream.http_server import SignallingServer
 from stream.sdp_text import MAX_SDP_BYTES
-from stream.whip_client import SignallingError, WhipClient
+from stream.whip_client import WhipClient
 from tests.http_sessions import CONFIG, OFFER, SDP, Acceptor, http_server
 
 

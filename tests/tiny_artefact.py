@@ -35,7 +35,7 @@ def textured_frame(
     rng = np.random.default_rng(seed)
     half = (height // 2, width // 2)
     return Frame(
-        y=rng.integers(100, 140, (height, width), np.uint8),
+        y=rng.integers(110, 130, (height, width), np.uint8),
         u=rng.integers(16, 241, half, np.uint8),
         v=rng.integers(16, 241, half, np.uint8),
         pts=pts,

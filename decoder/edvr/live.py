@@ -138,9 +138,7 @@ class LiveExtract(nn.Module):
         self.guide_l1 = nn.Conv2d(config.near_channels, 2 * config.near_channels, 3, padding=1)
         self.guide_l2 = nn.Conv2d(config.near_channels, 2 * config.near_channels, 3, padding=1)
 
-    def forward(
-        self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor) -> tuple[Tensor, ...]:
         """y (B, 1, H, W), u, v (B, 1, H/2, W/2): (sample - 128) / 128; quantiser (B,): QP/51 or -1.
 
         Returns what a reference needs, the LR cells with one replicated cell around (for the
@@ -244,13 +242,13 @@ class LiveFuse(nn.Module):
         weight = torch.cat((self.conv_last.weight, self.upsampling), dim=1)
         seen = torch.cat((F.pad(features, (1, 1, 1, 1)), cells), dim=1)
         stride = self.config.lr_stride * self.config.scale
-        luma, chroma = stride**2, (stride // 2) ** 2
+        parts = [stride**2, (stride // 2) ** 2, (stride // 2) ** 2]
         assert self.conv_last.bias is not None
         y, u, v = (
             finish(F.conv2d(seen, rows, bias))
             for rows, bias in zip(
-                weight.split((luma, chroma, chroma)),
-                self.conv_last.bias.split((luma, chroma, chroma)),
+                torch.split(weight, parts),
+                torch.split(self.conv_last.bias, parts),
                 strict=True,
             )
         )
@@ -286,10 +284,17 @@ class LiveEdvr(nn.Module):
     def forward(self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor) -> Planes:
         """y (B, N, H, W), u, v (B, N, H/2, W/2), quantiser (B, N) -> HR planes (B, 1, sH, sW)."""
         batch, count = y.shape[:2]
-        flat = self.extract(
-            *(plane.reshape(-1, 1, *plane.shape[2:]) for plane in (y, u, v)), quantiser.reshape(-1)
-        )
-        split = [part.reshape(batch, count, *part.shape[1:]) for part in flat]
-        features = [[part[:, index] for part in split] for index in range(count)]
+        if self.training:  # all frames at once: faster, but a batch is rounded differently
+            flat = self.extract(
+                *(plane.reshape(-1, 1, *plane.shape[2:]) for plane in (y, u, v)),
+                quantiser.reshape(-1),
+            )
+            split = [part.reshape(batch, count, *part.shape[1:]) for part in flat]
+            features = [tuple(part[:, index] for part in split) for index in range(count)]
+        else:  # one after the other, as in a stream, and so to the same bits
+            frames = zip(*(plane.chunk(count, dim=1) for plane in (y, u, v)), strict=True)
+            features = [
+                self.extract(*frame, quantiser[:, index]) for index, frame in enumerate(frames)
+            ]
         planes: Planes = self.fuse(features)
         return planes

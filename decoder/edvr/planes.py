@@ -12,7 +12,7 @@ would add a shift instead of removing it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -83,6 +83,10 @@ class EdvrExtract(nn.Module):
         return pyramid.l1, pyramid.l2, pyramid.l3, rgb
 
 
+def _unchanged(plane: Tensor) -> Tensor:
+    return plane
+
+
 class EdvrFuse(nn.Module):
     """Second half of the streaming pair: features of a window to planes of the reference."""
 
@@ -90,14 +94,20 @@ class EdvrFuse(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, features: Sequence[Sequence[Tensor]]) -> Planes:
+    def forward(
+        self,
+        features: Sequence[Sequence[Tensor]],
+        finish: Callable[[Tensor], Tensor] = _unchanged,
+    ) -> Planes:
         """features: for each frame of the window, oldest first, what `EdvrExtract` gave.
 
-        Of the frames themselves only that of the reference is read.
+        Of the frames themselves only that of the reference is read. finish: elementwise, applied
+        to each plane at the end.
         """
         pyramids = [Pyramid(l1, l2, l3) for l1, l2, l3, _ in features]
         reference_frame = features[self.network.config.reference_index][3]
-        return rgb_to_planes(self.network.fuse(pyramids, reference_frame))
+        y, u, v = rgb_to_planes(self.network.fuse(pyramids, reference_frame))
+        return finish(y), finish(u), finish(v)
 
 
 class EdvrPlanes(nn.Module):

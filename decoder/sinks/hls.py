@@ -7,9 +7,10 @@ import os
 from collections import deque
 from pathlib import Path
 
-from decoder.sink import HlsTarget, SinkError, public_name
+from decoder.sink import HlsTarget, public_name
 from decoder.sinks.muxed import MuxedSink, MuxSettings
 from decoder.video_output import VideoOutputConfig
+from stream.errors import SinkError
 from stream.frame import Size
 
 PLAYLIST = "index.m3u8"

@@ -14,11 +14,10 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from decoder.audio_output import AudioCodecName, AudioOutput
-from decoder.sink import SinkError
 from decoder.sinks.timeline import Timeline
 from decoder.video_output import VideoOutput, VideoOutputConfig, exact_rate
 from stream.audio import AudioChunk
-from stream.errors import EdvrError, PeerError
+from stream.errors import EdvrError, PeerError, SinkError
 from stream.frame import CLOCK_HZ, Frame, Size
 
 _AUDIO_WAIT = CLOCK_HZ

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decoder.sink import PushTarget, Sink, public_name
 from decoder.sinks.muxed import MuxedSink, MuxSettings
-from decoder.sinks.srt_gateway import SrtGateway
+from decoder.sinks.srt_output import SrtOutput
 from decoder.video_output import VideoOutputConfig
 from stream.audio import AudioChunk
 from stream.errors import PeerError
@@ -27,7 +27,7 @@ def open_push_sink(target: PushTarget, *, size: Size, frame_rate: float, with_au
     name = public_name(target)
     if target.protocol == "srt":
         return _SrtSink(
-            name, SrtGateway(target.url), size=size, frame_rate=frame_rate, with_audio=with_audio
+            name, SrtOutput(target.url), size=size, frame_rate=frame_rate, with_audio=with_audio
         )
     return MuxedSink(
         MuxSettings(
@@ -55,12 +55,12 @@ def open_push_sink(target: PushTarget, *, size: Size, frame_rate: float, with_au
 
 
 class _SrtSink:
-    """A transport stream into a gateway, which ends with the sink."""
+    """A transport stream into an SRT connection, which ends with the sink."""
 
     def __init__(
-        self, name: str, gateway: SrtGateway, *, size: Size, frame_rate: float, with_audio: bool
+        self, name: str, output: SrtOutput, *, size: Size, frame_rate: float, with_audio: bool
     ) -> None:
-        self._gateway = gateway
+        self._output = output
         self._muxed = MuxedSink(
             MuxSettings(
                 name=name,
@@ -70,7 +70,7 @@ class _SrtSink:
                 failure=PeerError,
                 video=_VIDEO,
             ),
-            gateway,
+            output,
             size=size,
             frame_rate=frame_rate,
             with_audio=with_audio,
@@ -94,4 +94,4 @@ class _SrtSink:
         try:
             self._muxed.close()
         finally:
-            self._gateway.close()
+            self._output.close()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import io
 import os
 
-from decoder.sink import RawTarget, SinkError, public_name
+from decoder.sink import RawTarget, public_name
 from decoder.video_output import exact_rate
 from stream.audio import AudioChunk
-from stream.errors import CodecError
+from stream.errors import CodecError, SinkError
 from stream.frame import Frame, Size
 
 _STANDARD_OUTPUT = 1

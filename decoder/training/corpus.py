@@ -8,27 +8,34 @@ are kept, so an interrupted run goes on where it stopped. Deterministic by seed.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from decoder.training.footage import Shot, find_shots, read_shot
-from stream.errors import CodecError
-from stream.frame import Frame
-from stream.frame_av import frame_from_av
-from stream.h264_quantiser import QuantiserReader
+from decoder.training.raw_clip import RawClip
+from decoder.training.sent_clip import SentRung, code_as_sent, decoded_frames
+from stream.errors import CodecError, ConfigError
+from stream.frame import Frame, Size
+
+log = logging.getLogger(__name__)
 
 MACROBLOCK = 16
 REFERENCE_PIXELS = 640 * 360
 """Rung bitrates are given for this many LR samples and scaled with the area of smaller footage."""
+
+DESCRIPTION_FILE = "corpus.json"
+"""What the shards beside it were cut by, so that two recipes never mix in one folder."""
+
+_LOWEST_BPS, _HIGHEST_BPS = 30_000, 5_000_000  # what the sender's H.264 encoder accepts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +43,16 @@ class CorpusConfig:
     """What to cut.
 
     scale: HR over LR. bitrates_bps: for REFERENCE_PIXELS at x2, a quarter as many samples at x4.
-    patch: HR side in samples. moments: windows a shot and rung. patches: places a window.
+    window, lookahead: frames of a window, and how many of them come after the reference.
+    frames: of a shot. patch: HR side in samples. moments: windows a shot and rung. patches: places
+    a window. per_clip: pieces taken of a clip, four times as many of a very long one.
+    Raises ConfigError for what cannot be cut.
     """
 
     scale: int
     bitrates_bps: tuple[int, ...]
     window: int = 3
+    lookahead: int = 1
     frames: int = 80
     patch: int = 192
     moments: int = 5
@@ -49,31 +60,89 @@ class CorpusConfig:
     per_clip: int = 3
     seed: int = 1
 
+    def __post_init__(self) -> None:
+        if not self.bitrates_bps:
+            raise ConfigError("a corpus needs at least one bitrate")
+        for name in ("scale", "window", "moments", "patches", "per_clip"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"corpus: {name} must be at least 1")
+        if not 0 <= self.lookahead < self.window:
+            raise ConfigError(f"lookahead {self.lookahead} does not fit window {self.window}")
+        if self.frames < self.window + 2:
+            raise ConfigError(f"corpus: {self.frames} frames are too few for a window")
+        if self.patch < 1 or self.patch % (self.scale * MACROBLOCK):
+            raise ConfigError(
+                f"corpus: patch {self.patch} must be a multiple of {self.scale * MACROBLOCK}, whole"
+                f" macroblocks at 1/{self.scale} of the size"
+            )
 
-def build_corpus(data: Path, folder: Path, config: CorpusConfig, *, jobs: int = 2) -> int:
-    """Cut every shot under `data` into `folder`; returns how many shots are there."""
-    folder.mkdir(parents=True, exist_ok=True)
+
+def build_corpus(
+    data: Path,
+    folder: Path,
+    config: CorpusConfig,
+    *,
+    jobs: int = 2,
+    report: Callable[[int, int], None] | None = None,
+) -> int:
+    """Cut every shot under `data` into `folder`; returns how many shots are there.
+
+    report: called with how many shots are done, of how many. Shots that cannot be used are logged
+    and left out. Raises ConfigError when `folder` holds what another configuration cut, or no shot
+    could be used.
+    """
+    _claim(folder, config)
     shots = find_shots(data, frames=config.frames, per_clip=config.per_clip, seed=config.seed)
+    usable = 0
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda shot: _cut_shot(shot, folder, config), shots))
-    return len(shots)
+        tasks = {pool.submit(_cut_shot, shot, folder, config): shot for shot in shots}
+        try:
+            for done, task in enumerate(as_completed(tasks), start=1):
+                try:
+                    task.result()
+                    usable += 1
+                except (ConfigError, CodecError) as error:
+                    log.warning("left out %s: %s", tasks[task].path.name, error)
+                if report is not None:
+                    report(done, len(shots))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if not usable:
+        raise ConfigError(f"none of the {len(shots)} shots under {data} could be used")
+    return usable
+
+
+def _claim(folder: Path, config: CorpusConfig) -> None:
+    """Write down what is cut here. Raises ConfigError when something else was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    description = folder / DESCRIPTION_FILE
+    wanted = json.dumps(asdict(config), indent=2) + "\n"
+    if description.exists():
+        if description.read_text(encoding="utf-8") != wanted:
+            raise ConfigError(f"{folder} was cut for another recipe; take another corpus folder")
+    elif any(folder.glob("*.npz")):
+        raise ConfigError(f"{folder} holds shards but no {DESCRIPTION_FILE}; take another folder")
+    else:
+        description.write_text(wanted, encoding="utf-8")
 
 
 def _cut_shot(shot: Shot, folder: Path, config: CorpusConfig) -> None:
     target = folder / f"{shot.key}.npz"
     if target.exists():
         return
-    hr, rate = read_shot(shot)
+    hr, rate = read_shot(shot, scale=config.scale)
     if len(hr) < config.window + 2:
-        return
+        raise ConfigError(f"it has {len(hr)} frames only")
+    if min(hr[0].size.width, hr[0].size.height) < config.patch:
+        raise ConfigError(f"{hr[0].size} is smaller than a patch of {config.patch}")
     rng = np.random.default_rng([config.seed, int.from_bytes(shot.key[-8:].encode(), "big")])
     samples: list[dict[str, NDArray[np.uint8]]] = []
     quantisers: list[NDArray[np.float32]] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for bitrate_bps, lr in _code(hr, rate, Path(scratch), config).items():
-            del bitrate_bps
+    with TemporaryDirectory() as scratch:
+        for lr in _code(hr, rate, Path(scratch), config):
             for _ in range(config.moments):
-                at = _choose_moment(rng, len(hr), config.window)
+                at = _choose_moment(rng, len(hr), config)
                 for _ in range(config.patches):
                     samples.append(_patch(hr, lr, at, rng, config))
                     quantisers.append(
@@ -87,71 +156,41 @@ def _cut_shot(shot: Shot, folder: Path, config: CorpusConfig) -> None:
 
 def _code(
     hr: list[Frame], rate: Fraction, scratch: Path, config: CorpusConfig
-) -> dict[int, list[Frame]]:
+) -> list[list[Frame]]:
+    """The shot as a receiver decodes it, once for each bitrate of `config`."""
     size = hr[0].size
-    width, height = size.width // config.scale, size.height // config.scale
-    area = width * height / (REFERENCE_PIXELS * (2 / config.scale) ** 2)
-    rungs = {
-        bitrate: f"{width}x{height}@{max(30_000, min(5_000_000, round(bitrate * area)))}"
-        for bitrate in config.bitrates_bps
-    }
-    clip = scratch / "shot.y4m"
-    _write_y4m(clip, hr, rate)
-    command = [sys.executable, "-m", "encoder.encode_file", str(clip), str(scratch)]
-    for rung in dict.fromkeys(rungs.values()):
-        command += ["--rung", rung]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CodecError(f"coding a shot failed: {done.stderr.strip()}")
-    coded = {}
-    for bitrate, rung in rungs.items():
-        frames = read_annex_b(scratch / f"{rung}.h264")
+    lr_size = Size(width=size.width // config.scale, height=size.height // config.scale)
+    area = lr_size.width * lr_size.height / (REFERENCE_PIXELS * (2 / config.scale) ** 2)
+    rungs = [
+        SentRung(
+            size=lr_size,
+            bitrate_bps=max(_LOWEST_BPS, min(_HIGHEST_BPS, round(bitrate_bps * area))),
+        )
+        for bitrate_bps in config.bitrates_bps
+    ]
+    clip = RawClip.write(scratch / "shot.y4m", hr, rate)
+    files = code_as_sent(clip.path, rungs, scratch)
+    coded = []
+    for rung in rungs:
+        frames = list(decoded_frames(files[rung]))
         if len(frames) != len(hr):
             raise CodecError(f"{len(frames)} of {len(hr)} frames came back at {rung}")
-        coded[bitrate] = frames
+        coded.append(frames)
     return coded
 
 
-def _write_y4m(path: Path, frames: list[Frame], rate: Fraction) -> None:
-    with path.open("wb") as file:
-        size = frames[0].size
-        file.write(
-            f"YUV4MPEG2 W{size.width} H{size.height} F{rate.numerator}:{rate.denominator} "
-            "Ip A1:1 C420mpeg2\n".encode()
-        )
-        for frame in frames:
-            file.write(b"FRAME\n" + frame.y.tobytes() + frame.u.tobytes() + frame.v.tobytes())
-
-
-def read_annex_b(path: Path) -> list[Frame]:
-    """Decode a raw H.264 file, each frame with its quantiser; pts counts frames."""
-    frames: list[Frame] = []
-    reader = QuantiserReader()
-    with av.open(str(path), format="h264") as container:
-        codec = av.CodecContext.create("h264", "r")
-        for packet in container.demux(video=0):
-            if not packet.size:
-                continue
-            quantiser = reader.read(bytes(packet))
-            for picture in codec.decode(av.Packet(bytes(packet))):
-                frames.append(frame_from_av(picture, pts=len(frames), quantiser=quantiser))
-        for picture in codec.decode(None):
-            frames.append(frame_from_av(picture, pts=len(frames), quantiser=None))
-    return frames
-
-
-def _choose_moment(rng: np.random.Generator, count: int, window: int) -> int:
-    """Index of a reference. Steady state mostly; one in five from the first second."""
-    half = window // 2
-    first, settled, last = half, min(count // 3, count - half - 1), count - half
+def _choose_moment(rng: np.random.Generator, count: int, config: CorpusConfig) -> int:
+    """Index of a reference. Steady state mostly; one in five from the first third."""
+    first, last = config.window - 1 - config.lookahead, count - config.lookahead
+    settled = min(max(first, count // 3), last - 1)
     if rng.random() < 0.2:
         return int(rng.integers(first, max(first + 1, settled)))
     return int(rng.integers(settled, last))
 
 
 def _around(frames: list[Frame], at: int, config: CorpusConfig) -> list[Frame]:
-    half = config.window // 2
-    return frames[at - half : at + half + 1]
+    first = at - (config.window - 1 - config.lookahead)
+    return frames[first : first + config.window]
 
 
 def _patch(
@@ -160,12 +199,12 @@ def _patch(
     """Of two random places the one with more detail, so that flat walls do not fill the corpus."""
     lr_side = config.patch // config.scale
     size = lr[0].size
+    s, sampled = config.scale, config.patch // 4
     places = []
     for _ in range(2):
         x = _aligned(rng, size.width - lr_side)
         y = _aligned(rng, size.height - lr_side)
-        s = config.scale
-        detail = float(hr[at].y[y * s :: 4, x * s :: 4][: config.patch // 4].std())
+        detail = float(hr[at].y[y * s :: 4, x * s :: 4][:sampled, :sampled].std())
         places.append((detail, x, y))
     _, x, y = max(places)
     near = _around(lr, at, config)
@@ -180,4 +219,5 @@ def _patch(
 
 
 def _aligned(rng: np.random.Generator, most: int) -> int:
-    return int(rng.integers(0, most // MACROBLOCK + 1)) * MACROBLOCK if most >= 0 else 0
+    """A multiple of a macroblock from 0 to `most`."""
+    return int(rng.integers(0, most // MACROBLOCK + 1)) * MACROBLOCK

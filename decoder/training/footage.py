@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
 from PIL import Image
 
+from decoder.training.clip_reader import (
+    CLIP_SUFFIXES,
+    PICTURE_SUFFIXES,
+    read_clip,
+    thinning_of,
+)
 from stream.errors import ConfigError
-from stream.frame import Frame, Size
+from stream.frame import Frame
 from stream.frame_av import frame_from_av
-
-CLIP_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".264", ".h264")
-STILL_SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_HEIGHT = 720
-"""Larger sources are scaled down to this: it also removes their own coding damage."""
 
 SIZE_MULTIPLE = 32
 """Sides are cropped to this, so that every rung of it is whole macroblocks or nearly."""
 
+USUAL_RATE = 30
+"""Frames a second that people stream at: what is filmed twice as fast is thinned to it."""
+
+STILL_RATE = Fraction(25)
+
+LONG_CLIP_FRAMES = 1000
+"""A clip of more is taken for many shots, and may give four times as many pieces."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """A piece of footage. `start` is the first frame of a clip; stills start at 0."""
+    """A piece of footage.
+
+    start: the first frame, as the clip counts its own; 0 for stills. frames: how many to take, at
+    the usual rate.
+    """
 
     path: Path
     start: int
@@ -50,13 +65,13 @@ def find_shots(folder: Path, *, frames: int, per_clip: int, seed: int) -> list[S
     """
     shots: list[Shot] = []
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in STILL_SUFFIXES:
+        if path.suffix.lower() in PICTURE_SUFFIXES:
             shots.append(Shot(path=path, start=0, frames=frames, seed=seed))
         elif path.suffix.lower() in CLIP_SUFFIXES:
-            total = _count_frames(path)
-            wanted = per_clip if total < 1000 else 4 * per_clip
+            total, thinning = _count_frames(path)
+            wanted = per_clip if total < LONG_CLIP_FRAMES else 4 * per_clip
             pieces = max(1, min(wanted, total // frames))
-            step = max(frames, total // pieces)
+            step = max(frames, total // pieces) * thinning
             shots += [
                 Shot(path=path, start=index * step, frames=frames, seed=seed)
                 for index in range(pieces)
@@ -67,71 +82,53 @@ def find_shots(folder: Path, *, frames: int, per_clip: int, seed: int) -> list[S
     return [shots[index] for index in order]
 
 
-def read_shot(shot: Shot) -> tuple[list[Frame], Fraction]:
-    """HR frames of a shot and their rate. Sides are multiples of SIZE_MULTIPLE."""
-    if shot.path.suffix.lower() in STILL_SUFFIXES:
-        return list(_film_still(shot)), Fraction(25)
-    frames: list[Frame] = []
-    with av.open(str(shot.path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        # Fast sources are thinned to about 30 frames/s, the rate people stream at.
-        step = max(1, round(float(rate) / 30))
-        for index, picture in enumerate(container.decode(stream)):
-            if index < shot.start or (index - shot.start) % step:
-                continue
-            frames.append(_normalise(picture, len(frames)))
-            if len(frames) >= shot.frames:
-                break
-    return frames, Fraction(rate) / step
+def read_shot(shot: Shot, *, scale: int = 2) -> tuple[list[Frame], Fraction]:
+    """HR frames of a shot and their rate.
 
-
-def _count_frames(path: Path) -> int:
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
-
-
-def _normalise(picture: av.VideoFrame, index: int) -> Frame:
-    scale = min(1.0, MAX_HEIGHT / min(picture.width, picture.height))
-    width, height = round(picture.width * scale), round(picture.height * scale)
-    scaled = picture.reformat(
-        width=width & ~1, height=height & ~1, format="yuv420p", interpolation=Interpolation.LANCZOS
+    Sides are multiples of SIZE_MULTIPLE, and of twice `scale`, so that `scale` divides luma and
+    chroma exactly. Raises ConfigError when the source cannot be read or is too small.
+    """
+    multiple_of = math.lcm(SIZE_MULTIPLE, 2 * scale)
+    if shot.path.suffix.lower() in PICTURE_SUFFIXES:
+        return list(_film_still(shot, multiple_of)), STILL_RATE
+    rate, frames = read_clip(
+        shot.path, multiple_of=multiple_of, start=shot.start, highest_rate=USUAL_RATE
     )
-    return _crop(frame_from_av(scaled, pts=index))
+    return list(islice(frames, shot.frames)), rate
 
 
-def _crop(frame: Frame) -> Frame:
-    size = Size(
-        width=frame.size.width // SIZE_MULTIPLE * SIZE_MULTIPLE,
-        height=frame.size.height // SIZE_MULTIPLE * SIZE_MULTIPLE,
-    )
-    rows, columns = slice(0, size.height), slice(0, size.width)
-    half_rows, half_columns = slice(0, size.height // 2), slice(0, size.width // 2)
-    return Frame(
-        y=np.ascontiguousarray(frame.y[rows, columns]),
-        u=np.ascontiguousarray(frame.u[half_rows, half_columns]),
-        v=np.ascontiguousarray(frame.v[half_rows, half_columns]),
-        pts=frame.pts,
-        colour=frame.colour,
-    )
+def _count_frames(path: Path) -> tuple[int, int]:
+    """Frames of a clip at the usual rate, and how many of its own frames make one of them."""
+    try:
+        with av.open(f"file:{path}") as container:
+            stream = container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+            total = stream.frames or sum(1 for packet in container.demux(stream) if packet.size)
+    except (av.FFmpegError, IndexError) as error:
+        raise ConfigError(f"{path} is not a video that can be read") from error
+    thinning = thinning_of(rate or STILL_RATE, USUAL_RATE)
+    return total // thinning, thinning
 
 
-def _film_still(shot: Shot) -> Iterator[Frame]:
+def _film_still(shot: Shot, multiple_of: int) -> Iterator[Frame]:
     """A hand-held camera over a photograph: pan, zoom and roll that change smoothly, with blur."""
     digest = hashlib.sha256(f"{shot.path.name}{shot.seed}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    with Image.open(shot.path) as image:
-        photo = image.convert("RGB")
-    # A photograph is softer than its pixel count: halve large ones, keep small ones.
+    try:
+        with Image.open(shot.path) as image:
+            photo = image.convert("RGB")
+    except OSError as error:  # Pillow's own errors are a kind of it
+        raise ConfigError(f"{shot.path} is not a picture that can be read") from error
+    # A photograph is softer than its pixel count: shrink large ones, keep small ones.
     if min(photo.size) > 1200:
         photo = photo.resize(
             (photo.width * 3 // 4, photo.height * 3 // 4), Image.Resampling.LANCZOS
         )
     margin = 0.9
-    width = min(1280, int(photo.width * margin)) // SIZE_MULTIPLE * SIZE_MULTIPLE
-    height = min(720, int(photo.height * margin)) // SIZE_MULTIPLE * SIZE_MULTIPLE
+    width = min(1280, int(photo.width * margin)) // multiple_of * multiple_of
+    height = min(720, int(photo.height * margin)) // multiple_of * multiple_of
+    if not width or not height:
+        raise ConfigError(f"{shot.path} is too small: {photo.width}x{photo.height}")
     slack = np.array([photo.width - width, photo.height - height], float)
     position = slack * rng.uniform(0.1, 0.9, 2)
     velocity = rng.normal(0, rng.choice([0.3, 1.5, 5.0]), 2)
@@ -157,7 +154,7 @@ def _film_still(shot: Shot) -> Iterator[Frame]:
 
 
 def _view(
-    photo: Image.Image, at: np.ndarray, angle: float, zoom: float, width: int, height: int
+    photo: Image.Image, at: NDArray[np.float64], angle: float, zoom: float, width: int, height: int
 ) -> Image.Image:
     cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
     centre_x, centre_y = at[0] + width / 2, at[1] + height / 2

@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 
 from decoder.artefact import GRAPH_FILES, Artefact, Manifest, write_artefact
 from decoder.artefact_reference import Planes, Reference
+from decoder.edvr.checkpoint import import_checkpoint
 from decoder.edvr.export import PlanesExtract, PlanesFuse, StreamingNetwork, export_graphs
 from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.edvr.network import EDVR_L, EDVR_M, Edvr, EdvrConfig
+from decoder.edvr.planes import EdvrPlanes
 from stream.errors import ConfigError
 from stream.frame import Frame
+
+LIVE_FEATURES = 8
+"""How many tensors `LiveExtract` gives for a frame."""
+
+PAPER_FEATURES = 4
+"""How many `EdvrExtract` gives: three levels of the pyramid, and the frame for the skip."""
 
 REFERENCE_CELLS = 6
 """Side of the reference window in units of `multiple_of`: small to store, large enough to align."""
@@ -53,7 +62,7 @@ def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
         lookahead=config.lookahead,
         multiple_of=config.multiple_of,
         inputs=("y", "u", "v", "quantiser"),
-        features=8,
+        features=LIVE_FEATURES,
         colour="limited-range 4:2:0",
         codecs=("h264",),
         trained_on=(
@@ -64,6 +73,53 @@ def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
         sha256={},
     )
     return write_network(network, manifest, folder)
+
+
+def publish_imported(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    name: str,
+    version: str,
+    licence: str,
+    center_frame: int | None = None,
+) -> Artefact:
+    """Export a published EDVR checkpoint as artefact `folder`; see `import_checkpoint`.
+
+    The colour conversion goes into the graphs. Raises ConfigError when the checkpoint does not fit.
+    """
+    config, weights = import_checkpoint(checkpoint, center_frame=center_frame)
+    network = Edvr(config)
+    network.load_state_dict(weights)
+    planes = EdvrPlanes(network.eval())  # refuses what is not RGB
+    manifest = Manifest(
+        name=name,
+        version=version,
+        tier=paper_tier(config),
+        scale=config.scale,
+        window=config.num_frame,
+        lookahead=config.lookahead,
+        multiple_of=config.multiple_of,
+        inputs=("y", "u", "v", "quantiser"),
+        features=PAPER_FEATURES,
+        colour="limited-range 4:2:0",
+        codecs=(),
+        trained_on=f"whatever the publisher of {checkpoint.name} trained it on",
+        licence=licence,
+        sha256={},
+    )
+    return write_network(planes, manifest, folder)
+
+
+def paper_tier(config: EdvrConfig) -> str:
+    """Which of the paper's sizes a network has, or "edvr" for any other."""
+    for tier, published in (("edvr-m", EDVR_M), ("edvr-l", EDVR_L)):
+        if (config.num_feat, config.num_reconstruct_block) == (
+            published.num_feat,
+            published.num_reconstruct_block,
+        ):
+            return tier
+    return "edvr"
 
 
 def write_network(network: StreamingNetwork, manifest: Manifest, folder: Path) -> Artefact:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from decoder.edvr.live import LiveConfig
 from decoder.training.corpus import CorpusConfig
 from stream.errors import ConfigError
+
+_Section = TypeVar("_Section", LiveConfig, CorpusConfig, "Schedule")
+
+RECIPES_FOLDER = Path(__file__).parent / "configs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,19 +44,57 @@ class Schedule:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or not 0 < self.learning_rate < 1:
-            raise ConfigError("steps and batch must be positive, learning_rate between 0 and 1")
+        for name in ("steps", "batch", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("blind_ratio", "still_ratio", "average_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:  # also refuses what is not a number
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.warm_up_steps < 0:
+            raise ConfigError(f"warm_up_steps must not be negative, got {self.warm_up_steps}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One set of weights: name, network, corpus and schedule."""
+    """One set of weights: name, network, corpus and schedule.
+
+    Raises ConfigError when the schedule's crop does not fit the corpus and the network.
+    """
 
     name: str
     tier: str
     network: LiveConfig
     corpus: CorpusConfig
     schedule: Schedule
+
+    def __post_init__(self) -> None:
+        crop, unit = self.schedule.crop, self.network.scale * self.network.multiple_of
+        if crop % unit or not 0 < crop <= self.corpus.patch:
+            raise ConfigError(
+                f"crop {crop} must be a multiple of {unit} and at most the corpus's patch,"
+                f" {self.corpus.patch}"
+            )
+
+
+def find_recipe(name_or_path: str) -> Path:
+    """The file of this path, or the shipped recipe of this name.
+
+    Raises ConfigError, naming the shipped ones, when there is neither.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    shipped = {found.stem: found for found in sorted(RECIPES_FOLDER.glob("*.toml"))}
+    try:
+        return shipped[name_or_path.removesuffix(".toml")]
+    except KeyError:
+        raise ConfigError(
+            f"there is no recipe {name_or_path!r}; shipped: {', '.join(shipped)}, or the path of"
+            " a recipe file"
+        ) from None
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -61,20 +104,53 @@ def read_recipe(path: Path) -> Recipe:
             data: dict[str, Any] = tomllib.load(file)  # Any: TOML values, checked below
     except OSError as error:
         raise ConfigError(f"cannot read recipe {path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or not even UTF-8
         raise ConfigError(f"recipe {path} is not TOML: {error}") from error
     try:
-        network = LiveConfig(**data["network"])
-        corpus = dict(data["corpus"], scale=network.scale, window=network.window)
-        corpus["bitrates_bps"] = tuple(corpus["bitrates_bps"])
+        network = _section(LiveConfig, data, "network")
+        corpus = _table(data, "corpus")
+        of_network = {name: getattr(network, name) for name in ("scale", "window", "lookahead")}
         return Recipe(
-            name=data["name"],
-            tier=data["tier"],
+            name=_text(data, "name"),
+            tier=_text(data, "tier"),
             network=network,
-            corpus=CorpusConfig(**corpus),
-            schedule=Schedule(**data["schedule"]),
+            corpus=_section(CorpusConfig, {"corpus": corpus | of_network}, "corpus"),
+            schedule=_section(Schedule, data, "schedule"),
         )
-    except KeyError as error:
-        raise ConfigError(f"recipe {path} lacks {error}") from error
-    except TypeError as error:
+    except ConfigError as error:
         raise ConfigError(f"recipe {path}: {error}") from error
+
+
+def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = data.get(name)
+    if not isinstance(table, dict):
+        raise ConfigError(f"it lacks [{name}]")
+    return table
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    text = data.get(name)
+    if not isinstance(text, str) or not text:
+        raise ConfigError(f"it lacks {name}")
+    return text
+
+
+def _section(kind: type[_Section], data: Mapping[str, Any], name: str) -> _Section:
+    """The dataclass `kind` from the table [name], each value of the type its field has."""
+    values = dict(_table(data, name))
+    hints = get_type_hints(kind)
+    for field, value in values.items():
+        if field not in hints:
+            raise ConfigError(f"[{name}] has no {field}; known: {', '.join(hints)}")
+        wanted = hints[field]
+        if wanted == tuple[int, ...] and isinstance(value, list | tuple):
+            is_right = all(type(item) is int for item in value)
+            values[field] = tuple(value)
+        else:
+            is_right = type(value) is wanted or (wanted is float and type(value) is int)
+        if not is_right:
+            raise ConfigError(f"[{name}] {field} = {value!r} has the wrong type")
+    try:
+        return kind(**values)
+    except TypeError as error:  # all names are known and all types right: one is missing
+        raise ConfigError(f"[{name}]: {error}") from error

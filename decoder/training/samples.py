@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +37,17 @@ def is_validation(path: Path) -> bool:
 
 
 class Samples:
-    """All windows of a corpus in memory, as uint8."""
+    """All windows of a corpus in memory, as uint8.
+
+    Raises ConfigError when a shard is damaged, or none is on the wanted side of the split.
+    """
 
     def __init__(self, folder: Path, *, validation: bool) -> None:
         paths = [p for p in sorted(folder.glob("*.npz")) if ".partial" not in p.name]
         self.paths = [p for p in paths if is_validation(p) == validation]
         if not self.paths:
             raise ConfigError(f"no {'validation' if validation else 'training'} shots in {folder}")
-        self._shots = [dict(np.load(path)) for path in self.paths]
+        self._shots = [_read_shard(path) for path in self.paths]
 
     def draw(self, rng: np.random.Generator, count: int, *, crop: int) -> Batch:
         """Random windows of HR side `crop`; every shot is equally likely, however long it is."""
@@ -66,6 +70,15 @@ class Samples:
             ]
             batches.append((path.stem, _batch(picked)))
         return batches
+
+
+def _read_shard(path: Path) -> dict[str, NDArray[np.generic]]:
+    """All arrays of a shard. Raises ConfigError, naming it, when it cannot be read."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ARRAYS}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path} is damaged; delete it, and it is cut again") from error
 
 
 def _crop(

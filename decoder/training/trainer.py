@@ -14,7 +14,7 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from decoder.edvr.live import LiveEdvr
+from decoder.edvr.live import LiveConfig, LiveEdvr
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.samples import Batch, Samples
 from stream.errors import ConfigError
@@ -72,7 +72,8 @@ class Trainer:
             self._load()
         self.training = Samples(corpus, validation=False)
         self.validation = Samples(corpus, validation=True).each_shot()
-        self.writer = SummaryWriter(str(folder / "logs"))
+        # Of a run that went on after its last checkpoint, what is done again is logged again.
+        self.writer = SummaryWriter(str(folder / "logs"), purge_step=self.step or None)
 
     @property
     def checkpoint(self) -> Path:
@@ -81,23 +82,26 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the schedule ends; raises TrainingCollapsed when it has become hopeless."""
-        schedule, gain = self.recipe.schedule, 0.0
+        schedule = self.recipe.schedule
         columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[gain]}")) as progress:
-            task = progress.add_task(
-                self.recipe.name, total=schedule.steps, completed=self.step, gain=""
-            )
-            while self.step < schedule.steps:
-                loss = self._one_step()
-                self.step += 1
-                progress.update(task, completed=self.step)
-                if self.step % 50 == 0:
-                    self.writer.add_scalar("loss", loss, self.step)
-                if self.step % schedule.validate_every == 0 or self.step == schedule.steps:
-                    gain = self._validate()
-                    progress.update(task, gain=f"{gain:+.3f} dB over Lanczos")
-                    progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain:+.3f} dB")
-                    self._save()
+        try:
+            with Progress(*columns, TextColumn("{task.fields[gain]}")) as progress:
+                task = progress.add_task(
+                    self.recipe.name, total=schedule.steps, completed=self.step, gain=""
+                )
+                while self.step < schedule.steps:
+                    loss = self._one_step()
+                    self.step += 1
+                    progress.update(task, completed=self.step)
+                    if self.step % 50 == 0:
+                        self.writer.add_scalar("loss", loss, self.step)
+                    if self.step % schedule.validate_every == 0 or self.step == schedule.steps:
+                        gain = self._validate()
+                        progress.update(task, gain=f"{gain:+.3f} dB over Lanczos")
+                        progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain:+.3f} dB")
+                        self._save()
+        finally:
+            self.writer.close()
 
     def _one_step(self) -> float:
         schedule = self.recipe.schedule
@@ -111,14 +115,14 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.network(*lr, batch.quantiser)
         loss = planes_loss(output, (y, u, v), schedule.chroma_weight)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip_norm)
         self.optimizer.step()
         self._update_average()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
         if self.step % 100 == 0:
             self._guard_offsets()
         return value
@@ -146,7 +150,8 @@ class Trainer:
     def _guard_offsets(self) -> None:
         for name, parameter in self.network.named_parameters():
             if "conv_offset.weight" in name:
-                magnitude = float(parameter.detach().abs().mean())
+                offsets = parameter.detach()[: len(parameter) * 2 // 3]  # the rest are masks
+                magnitude = float(offsets.abs().mean())
                 self.writer.add_scalar(f"offsets/{name}", magnitude, self.step)
                 if magnitude > OFFSET_LIMIT:
                     raise TrainingCollapsed(
@@ -183,14 +188,26 @@ class Trainer:
         partial.rename(self.checkpoint)
 
     def _load(self) -> None:
-        state: dict[str, Any] = torch.load(  # Any: a checkpoint's values are of many types
-            self.checkpoint, map_location=self.device, weights_only=True
-        )
-        self.step = state["step"]
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.rng.bit_generator.state = state["rng"]
+        try:
+            state: dict[str, Any] = torch.load(  # Any: a checkpoint's values are of many types
+                self.checkpoint, map_location=self.device, weights_only=True
+            )
+            if LiveConfig(**state["recipe"]["network"]) != self.recipe.network:
+                raise ConfigError(
+                    f"{self.checkpoint} is of another network; train this one in another folder"
+                )
+            self.step = state["step"]
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            rates = [group["base_lr"] for group in self.optimizer.param_groups]
+            self.optimizer.load_state_dict(state["optimizer"])
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["base_lr"] = rate  # the recipe's may have been changed since
+            self.rng.bit_generator.state = state["rng"]
+        except (ConfigError, OSError):
+            raise
+        except Exception as error:  # torch raises many types for a file that is not its own
+            raise ConfigError(f"{self.checkpoint} is not a training checkpoint") from error
 
 
 def psnr(output: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tests of `encoder.orientation`: display matrices against numpy's own turns."""
+"""Tests of `stream.orientation`: display matrices against numpy's own turns."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoder.orientation import UPRIGHT, orient, read_display_matrix
 from stream.frame import Frame
+from stream.orientation import UPRIGHT, orient, read_display_matrix
 
 ONE = 1 << 16
 

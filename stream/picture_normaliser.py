@@ -24,13 +24,16 @@ from av.filter import Graph
 from av.sidedata.sidedata import SideData
 from av.video.reformatter import ColorRange
 
-from encoder.orientation import orient, read_display_matrix
 from stream.errors import CodecError
 from stream.frame import CLOCK_HZ, Colour, Frame, Size
 from stream.frame_av import TIME_BASE, frame_from_av
+from stream.orientation import orient, read_display_matrix
 
 MAX_SAMPLE_ASPECT = 4
 """Sample aspect ratios beyond 4:1 and 1:4 are damaged headers; such samples count as square."""
+
+MIN_DEINTERLACED_SIDE = 4
+"""bwdif refuses smaller pictures."""
 
 BT709 = 1
 BT601 = 6
@@ -143,7 +146,7 @@ def _shape_of(
             matrix=int(picture.colorspace),
         ),
         sample_aspect=sample_aspect,
-        deinterlaces=deinterlaces,
+        deinterlaces=deinterlaces and min(picture.width, picture.height) >= MIN_DEINTERLACED_SIDE,
     )
 
 

@@ -1,6 +1,8 @@
-"""Tests of `encoder.scene_cut`: cuts are found, everything else is left alone."""
+"""Tests of `stream.scene_cut`: cuts are found, everything else is left alone."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from encoder.scene import Scene, SceneConfig
-from encoder.scene_cut import SceneCutDetector
 from stream.frame import Frame, Size
+from stream.scene_cut import SceneCutDetector
 
 FRAME = 3_600
 
@@ -25,9 +27,12 @@ def _frames(pictures: list[NDArray[np.float64]]) -> list[Frame]:
     return frames
 
 
-def _cuts(pictures: list[NDArray[np.float64]]) -> list[int]:
+def _cuts(pictures: list[NDArray[np.float64]], keyframes: tuple[int, ...] = ()) -> list[int]:
     detector = SceneCutDetector()
-    return [number for number, frame in enumerate(_frames(pictures)) if detector.push(frame)]
+    frames = _frames(pictures)
+    for number in keyframes:
+        frames[number] = replace(frames[number], is_keyframe=True)
+    return [number for number, frame in enumerate(frames) if detector.push(frame)]
 
 
 def _texture(seed: int, height: int = 144, width: int = 256) -> NDArray[np.float64]:
@@ -68,6 +73,48 @@ def test_a_picture_after_black_is_a_cut_and_black_after_it_is_none() -> None:
 def test_a_strobe_of_different_pictures_gives_two_keyframes_a_second_at_most() -> None:
     cuts = _cuts([_texture(100 + n) for n in range(50)])
     assert 2 <= len(cuts) <= 4
+
+
+def test_without_a_least_distance_every_cut_is_told() -> None:
+    detector = SceneCutDetector(min_distance=0)
+    shots = _frames([_texture(seed) for seed in (1, 1, 2, 3, 3, 4)])
+    assert [n for n, frame in enumerate(shots) if detector.push(frame)] == [2, 3, 5]
+
+
+def test_a_clock_that_restarts_hides_no_cut() -> None:
+    detector = SceneCutDetector()
+    one, other, third = _frames([_texture(seed) for seed in (1, 2, 3)])
+    told = [detector.push(frame) for frame in (one.at(0), other.at(100 * FRAME), third.at(0))]
+    assert told == [False, True, True]
+
+
+def _similar_shots() -> list[NDArray[np.float64]]:
+    """Two shots whose thumbnails correlate by about 0.67, as no shot does with itself."""
+    common = _texture(7)
+    return [common + 0.7 * (_texture(seed) - 125) for seed in (8, 8, 9, 9)]
+
+
+def test_a_doubtful_cut_is_believed_on_a_keyframe_alone() -> None:
+    assert _cuts(_similar_shots()) == []
+    assert _cuts(_similar_shots(), keyframes=(0, 2)) == [2]
+
+
+def test_where_every_frame_is_a_keyframe_that_tells_nothing() -> None:
+    assert _cuts(_similar_shots(), keyframes=(0, 1, 2, 3)) == []
+
+
+def test_a_keyframe_within_a_shot_is_no_cut() -> None:
+    wide = _texture(3, width=256 + 8 * 12)
+    shot = [wide[:, 8 * n : 8 * n + 256] for n in range(12)]
+    assert _cuts(shot, keyframes=(0, 5, 10)) == []
+
+
+def test_nothing_is_compared_across_a_forgotten_past() -> None:
+    detector = SceneCutDetector()
+    one, other = _frames([_texture(1), _texture(2)])
+    detector.push(one)
+    detector.forget()
+    assert not detector.push(other)
 
 
 def test_noise_on_a_flat_picture_is_no_cut() -> None:

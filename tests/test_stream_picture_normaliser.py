@@ -1,4 +1,4 @@
-"""Tests of `encoder.picture_normaliser` on pictures whose right answer is known."""
+"""Tests of `stream.picture_normaliser` on pictures whose right answer is known."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.filter import Graph
 from capture_media import QUADRANTS, grey_frame, quadrant_picture
 
-from encoder.picture_normaliser import PictureNormaliser
 from stream.errors import FrameError
 from stream.frame import Colour, Frame, Size
+from stream.picture_normaliser import PictureNormaliser
 
 
 def _normalise(picture: av.VideoFrame, sample_aspect: Fraction | None = None) -> Frame:
@@ -125,3 +126,23 @@ def test_sizes_and_formats_may_change_at_every_picture() -> None:
     frames += normaliser.flush()
     assert [frame.pts for frame in frames] == [0, 1, 2, 3]
     assert [frame.size.width for frame in frames] == [64, 64, 32, 32]
+
+
+@pytest.mark.parametrize(("side", "delay"), [(2, 0), (48, 1)])
+def test_pictures_too_small_for_the_deinterlacer_pass_as_they_are(side: int, delay: int) -> None:
+    source = grey_frame(np.full((side, side), 90, np.uint8))
+    graph = Graph()
+    buffer = graph.add_buffer(
+        width=side, height=side, format=source.format, time_base=Fraction(1, 25)
+    )
+    graph.link_nodes(buffer, graph.add("setfield", "tff"), graph.add("buffersink")).configure()
+    normaliser = PictureNormaliser()
+    frames = []
+    for number in range(3):
+        source.pts = number
+        graph.vpush(source)
+        picture = graph.vpull()
+        assert picture.interlaced_frame
+        frames.append(len(normaliser.push(picture, pts=number)))
+    assert sum(frames) == 3 - delay
+    assert len(normaliser.flush()) == delay

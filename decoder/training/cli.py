@@ -1,0 +1,187 @@
+"""`edvr-model`: train, export, measure, import, describe and compile models.
+
+Imports no torch: a machine that only receives can still list, describe and compile models. What a
+command needs is imported inside it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from decoder.training.config import (
+    BuildConfig,
+    EvalConfig,
+    ExportConfig,
+    ImportConfig,
+    InfoConfig,
+    TrainConfig,
+)
+from stream.command_line import make_app, run_command
+from stream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from decoder.artefact import Artefact
+    from decoder.training.corpus import CorpusConfig
+
+app = make_app("edvr-model", "Train, export, measure, import, describe and compile models.")
+
+TRAINING_LIBRARIES = ("torch", "onnx", "onnxscript", "tensorboard", "PIL")
+"""What the extra `train` installs."""
+
+
+@app.command
+def train(config: Annotated[TrainConfig, Parameter(name="*")]) -> None:
+    """Train a recipe: cut the corpus, as far as it is not there, then train on it."""
+    _need_training_libraries()
+    from decoder.training.recipe import find_recipe, read_recipe
+    from decoder.training.trainer import Trainer
+
+    recipe = read_recipe(find_recipe(config.recipe))
+    if config.steps is not None:
+        recipe = replace(recipe, schedule=replace(recipe.schedule, steps=config.steps))
+    out = config.out or Path("runs") / recipe.name
+    corpus = config.corpus or out / "corpus"
+    if (out / "checkpoint.pt").exists() and not config.resume:
+        raise ConfigError(
+            f"{out} holds a checkpoint: --resume goes on from it, another --out starts anew"
+        )
+    if config.data is not None:
+        _cut_corpus(recipe.corpus, config.data, corpus, config.jobs)
+    trainer = Trainer(recipe, corpus, out, resume=config.resume)
+    trainer.run()
+    print(f"{trainer.step} steps done; to publish: edvr-model export {trainer.checkpoint} OUT_DIR")
+
+
+@app.command
+def export(config: Annotated[ExportConfig, Parameter(name="*")]) -> None:
+    """Make a model folder of a checkpoint that `train` wrote."""
+    _need_training_libraries()
+    from decoder.training.publish import publish
+
+    _say_published(publish(config.checkpoint, config.out, version=config.version))
+
+
+@app.command(name="import")
+def import_(config: Annotated[ImportConfig, Parameter(name="*")]) -> None:
+    """Make a model folder of a published EDVR checkpoint (BasicSR's or mmagic's)."""
+    _need_training_libraries()
+    from decoder.training.publish import publish_imported
+
+    artefact = publish_imported(
+        config.checkpoint,
+        config.out,
+        name=config.model_name,
+        version=config.version,
+        licence=config.licence,
+        center_frame=config.center_frame,
+    )
+    _say_published(artefact)
+
+
+@app.command(name="eval")
+def eval_(config: Annotated[EvalConfig, Parameter(name="*")]) -> None:
+    """Measure models against Lanczos on clips coded as the sender codes them."""
+    from decoder.training import evaluation_report as table
+    from decoder.training.evaluate import evaluate
+
+    _log_warnings()
+    scores = []
+    print(table.HEADER, flush=True)
+    for score in evaluate(config):
+        scores.append(score)
+        print(table.score_line(score), flush=True)
+    print()
+    for line in table.mean_lines(scores):
+        print(line)
+    if config.json is not None:
+        table.write_json(config.json, scores)
+
+
+@app.command
+def info(config: Annotated[InfoConfig | None, Parameter(name="*")] = None) -> None:
+    """Describe a model: what it takes, what it was trained on, what it costs."""
+    from decoder.artefact import find_artefact, list_artefacts
+    from decoder.edge_padding import padded_size
+    from decoder.training.engine import default_lr_size
+    from decoder.training.model_info import describe, summary
+
+    config = config or InfoConfig()
+    if config.model is None:
+        for artefact in list_artefacts():
+            print(summary(artefact))
+        return
+    artefact = find_artefact(config.model)
+    size = config.lr_size or default_lr_size(artefact)
+    size = padded_size(size, multiple_of=artefact.manifest.multiple_of)
+    print("\n".join(describe(artefact, size)))
+
+
+@app.command
+def build(config: Annotated[BuildConfig, Parameter(name="*")]) -> None:
+    """Compile a model for this machine, check its picture, and time it."""
+    from decoder.artefact import find_artefact
+    from decoder.training.engine import build_engine, default_lr_size
+
+    artefact = find_artefact(config.model)
+    report = build_engine(artefact, config.target, config.lr_size or default_lr_size(artefact))
+    print(
+        f"{artefact.manifest.name} on {report.backend}: compiled for {report.lr_size} and checked"
+        f" in {report.open_s:.1f} s (done at every start, nothing is kept);"
+        f" within {report.off.max_levels} levels of its reference;"
+        f" {report.frame_ms:.1f} ms a frame"
+    )
+
+
+def _need_training_libraries() -> None:
+    missing = [name for name in TRAINING_LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"this needs {', '.join(missing)}, not installed: pip install 'edvr-live[train]'"
+        )
+    _log_warnings()
+    for noisy in ("torch.onnx", "onnx_ir", "onnxscript"):  # about what they leave as it is
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _log_warnings() -> None:
+    logging.basicConfig(level=logging.WARNING, format="edvr-model: %(message)s")
+
+
+def _cut_corpus(config: CorpusConfig, data: Path, folder: Path, jobs: int) -> None:
+    from rich.progress import Progress
+
+    from decoder.training.corpus import build_corpus
+
+    with Progress() as progress:
+        task = progress.add_task(f"corpus {folder}", total=None)
+
+        def report(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        build_corpus(data, folder, config, jobs=jobs, report=report)
+
+
+def _say_published(artefact: Artefact) -> None:
+    """Prove the new model on every inference library that is installed, and say how it did."""
+    from decoder.training.engine import TARGETS, build_engine
+
+    print(f"{artefact.folder}: {artefact.manifest.name}, version {artefact.manifest.version}")
+    size = artefact.reference().size
+    for target in TARGETS:
+        report = build_engine(artefact, target, size)
+        print(f"  {report.backend}: within {report.off.max_levels} levels of torch")
+
+
+def main() -> int:
+    """Run the command; returns its exit status."""
+    return run_command(app)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,249 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from decoder.edvr.live import LiveEdvr
+from decoder.training.publish import load_trained
+from decoder.training.recipe import Recipe, Schedule
+from decoder.training.trainer import (
+    CHARBONNIER_EPSILON,
+    Trainer,
+    TrainingCollapsed,
+    charbonnier,
+    planes_loss,
+    psnr,
+    rate_at,
+)
+from stream.errors import ConfigError
+from tests.training_media import TINY, tiny_recipe, write_corpus
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def _state(folder: Path) -> dict[str, Any]:  # Any: a checkpoint's values are of many types
+    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def _stop_after(recipe: Recipe, corpus: Path, folder: Path, steps: int) -> None:
+    """Train as if the process had been killed after `steps` steps."""
+    trainer = Trainer(recipe, corpus, folder, resume=False)
+    validate = trainer._validate
+
+    def validate_until_killed() -> float:
+        if trainer.step > steps:
+            raise KeyboardInterrupt
+        return validate()
+
+    trainer._validate = validate_until_killed  # type: ignore[method-assign]  # only for the kill
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+
+
+def _assert_equal(one: object, other: object, place: str = "") -> None:
+    assert type(one) is type(other), place
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        assert torch.equal(one, other), place
+    elif isinstance(one, dict) and isinstance(other, dict):
+        assert one.keys() == other.keys(), place
+        for key in one:
+            _assert_equal(one[key], other[key], f"{place}/{key}")
+    elif isinstance(one, list) and isinstance(other, list):
+        for index, (a, b) in enumerate(zip(one, other, strict=True)):
+            _assert_equal(a, b, f"{place}/{index}")
+    else:
+        assert one == other, place
+
+
+def test_a_resumed_run_ends_with_the_very_bits_of_an_uninterrupted_one(
+    corpus: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(steps=6)
+    Trainer(recipe, corpus, tmp_path / "whole", resume=False).run()
+
+    _stop_after(recipe, corpus, tmp_path / "halves", 2)
+    assert _state(tmp_path / "halves")["step"] == 2
+    resumed = Trainer(recipe, corpus, tmp_path / "halves", resume=True)
+    assert resumed.step == 2
+    resumed.run()
+
+    assert _state(tmp_path / "whole")["step"] == 6
+    _assert_equal(_state(tmp_path / "whole"), _state(tmp_path / "halves"))
+
+
+def test_another_seed_trains_other_weights(corpus: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        Trainer(tiny_recipe(steps=2, seed=seed), corpus, tmp_path / str(seed), resume=False).run()
+
+    one, other = (_state(tmp_path / str(seed))["network"] for seed in (1, 2))
+    assert not torch.equal(one["fuse.conv_last.weight"], other["fuse.conv_last.weight"])
+
+
+def test_training_lowers_the_loss_and_moves_the_offsets(corpus: Path, tmp_path: Path) -> None:
+    # The shards repeat samples, which a network learns quickly and Lanczos does not know.
+    recipe = tiny_recipe(
+        steps=50, learning_rate=1e-2, batch=2, validate_every=50, average_decay=0.5
+    )
+    trainer = Trainer(recipe, corpus, tmp_path, resume=False)
+    losses = [trainer._one_step()]
+
+    trainer.run()
+
+    log = EventAccumulator(str(tmp_path / "logs")).Reload()
+    (gain,) = [event.value for event in log.Scalars("gain_db/mean")]
+    (loss,) = [event.value for event in log.Scalars("loss")]
+    assert gain > 0.1
+    assert loss < 0.97 * losses[0]
+    packs = trainer.network.fuse.align.dcn_l1.conv_offset
+    assert packs.weight.detach().abs().max() > 0
+
+
+def test_a_checkpoint_can_be_published_and_continued_for_longer(
+    corpus: Path, tmp_path: Path
+) -> None:
+    Trainer(tiny_recipe(steps=2), corpus, tmp_path, resume=False).run()
+
+    network, recipe = load_trained(tmp_path / "checkpoint.pt")
+    assert (recipe["name"], recipe["trained_steps"]) == ("tiny-x2", 2)
+    average = _state(tmp_path)["average"]
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, average[name]), name
+
+    longer = Trainer(tiny_recipe(steps=4, learning_rate=1e-4), corpus, tmp_path, resume=True)
+    longer.run()
+    assert _state(tmp_path)["step"] == 4
+    assert longer.optimizer.param_groups[0]["base_lr"] == 1e-4
+
+
+def test_offsets_that_run_away_stop_the_training(corpus: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
+    offsets = trainer.network.fuse.align.dcn_l1.conv_offset
+    with torch.no_grad():
+        offsets.weight[: len(offsets.weight) * 2 // 3] = 0.3
+    with pytest.raises(TrainingCollapsed, match=r"dcn_l1.*reached 0\.30 at step 0"):
+        trainer.run()
+    assert not trainer.checkpoint.exists(), "a hopeless state is not kept"
+
+
+def test_large_masks_are_no_collapse(corpus: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_recipe(steps=1), corpus, tmp_path, resume=False)
+    offsets = trainer.network.fuse.align.dcn_l1.conv_offset
+    with torch.no_grad():
+        offsets.weight[len(offsets.weight) * 2 // 3 :] = 0.9
+    trainer.run()
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_leaves_the_weights(
+    corpus: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
+    before = trainer.network.fuse.fusion.weight.detach().clone()
+    with torch.no_grad():
+        assert trainer.network.fuse.conv_last.bias is not None
+        trainer.network.fuse.conv_last.bias[0] = math.nan
+    with pytest.raises(TrainingCollapsed, match="loss is nan at step 0"):
+        trainer.run()
+    assert torch.equal(trainer.network.fuse.fusion.weight, before)
+
+
+def test_an_untrained_network_gains_nothing_over_lanczos(corpus: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
+    assert trainer._validate() == pytest.approx(0, abs=1e-3)
+
+
+def test_some_windows_are_shown_blind_and_some_as_one_still_frame(
+    corpus: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(blind_ratio=0.25, still_ratio=0.5)
+    trainer = Trainer(recipe, corpus, tmp_path, resume=False)
+    drawn = trainer.training.draw(np.random.default_rng(1), 400, crop=32)
+    kept = drawn.lr[0].clone()
+
+    shown = trainer._degrade_knowledge(drawn)
+
+    blind = (shown.quantiser == -1).all(dim=1)
+    known = (shown.quantiser == drawn.quantiser).all(dim=1)
+    assert (blind | known).all()
+    assert 60 < blind.sum() < 140
+    reference = TINY.reference
+    for plane, before in zip(shown.lr, drawn.lr, strict=True):
+        still = (plane == before[:, reference : reference + 1]).flatten(1).all(dim=1)
+        moving = (plane == before).flatten(1).all(dim=1)
+        assert (still | moving).all()
+        assert 140 < still.sum() < 260
+    assert torch.equal(drawn.lr[0], kept), "the drawn batch itself is not written to"
+
+
+def test_offset_layers_learn_slower(corpus: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_recipe(offset_rate=0.1), corpus, tmp_path, resume=False)
+    trainer._one_step()
+    rates = {group["lr"] for group in trainer.optimizer.param_groups}
+    assert min(rates) == pytest.approx(0.1 * max(rates))
+    slow = min(trainer.optimizer.param_groups, key=lambda group: float(group["lr"]))
+    names = {id(p): name for name, p in trainer.network.named_parameters()}
+    assert {names[id(p)].rpartition(".")[0].rpartition(".")[2] for p in slow["params"]} == {
+        "conv_offset"
+    }
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine_to_zero() -> None:
+    schedule = Schedule(steps=110, warm_up_steps=10)
+    assert [rate_at(step, schedule) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert rate_at(10, schedule) == 1
+    assert rate_at(60, schedule) == pytest.approx(0.5)
+    assert rate_at(110, schedule) == pytest.approx(0)
+    assert rate_at(0, Schedule(steps=5, warm_up_steps=0)) == 1
+
+
+def test_the_loss_is_charbonnier_on_luma_and_a_share_of_it_on_chroma() -> None:
+    zeros, ones = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    far = math.sqrt(1 + CHARBONNIER_EPSILON**2)
+
+    assert float(charbonnier(zeros, zeros)) == pytest.approx(CHARBONNIER_EPSILON)
+    assert float(charbonnier(zeros, ones)) == pytest.approx(far)
+    loss = planes_loss((ones, zeros, ones), (zeros, zeros, zeros), 0.25)
+    assert float(loss) == pytest.approx(far + 0.25 * (CHARBONNIER_EPSILON + far))
+
+
+def test_psnr_is_in_levels_of_eight_bits_for_each_sample_of_a_batch() -> None:
+    target = torch.zeros(2, 1, 4, 4)
+    output = torch.stack((torch.full((1, 4, 4), 1 / 128), torch.full((1, 4, 4), 2 / 128)))
+    assert psnr(output, target).tolist() == pytest.approx([48.1308, 42.1102], abs=1e-3)
+
+
+def test_the_checkpoint_of_another_network_or_no_checkpoint_is_refused(
+    corpus: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(steps=1)
+    Trainer(recipe, corpus, tmp_path, resume=False).run()
+    wider = replace(recipe, network=replace(recipe.network, channels=12))
+    with pytest.raises(ConfigError, match="is of another network"):
+        Trainer(wider, corpus, tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ConfigError, match="is not a training checkpoint"):
+        Trainer(recipe, corpus, tmp_path, resume=True)
+
+
+def test_averaged_weights_follow_the_trained_ones(corpus: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_recipe(average_decay=0.5), corpus, tmp_path, resume=False)
+    start = LiveEdvr(TINY).fuse.conv_last.weight.detach()
+    for _ in range(3):
+        before = trainer.average.fuse.conv_last.weight.detach().clone()
+        trainer._one_step()
+        after = trainer.average.fuse.conv_last.weight.detach()
+        trained = trainer.network.fuse.conv_last.weight.detach()
+        share = 1 - min(0.5, (1 + trainer.step) / (10 + trainer.step))
+        torch.testing.assert_close(after, before.lerp(trained, share))
+        trainer.step += 1
+    assert not torch.equal(trainer.average.fuse.conv_last.weight, start)
