@@ -38,8 +38,11 @@ class SpeedConfig:
             raise ConfigError(f"--frames must be at least 10, got {self.frames}")
 
 
+_DEFAULTS = SpeedConfig()
+
+
 @app.command
-def speed(config: Annotated[SpeedConfig, Parameter(name="*")]) -> None:
+def speed(config: Annotated[SpeedConfig, Parameter(name="*")] = _DEFAULTS) -> None:
     """Restoration alone: frames a second of every model on every backend, with Lanczos beside."""
     from rich.console import Console
     from rich.table import Table

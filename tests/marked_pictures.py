@@ -48,7 +48,7 @@ def number_in(luma: Plane) -> int:
             luma[height * 5 // 8 : height * 7 // 8, left + margin : right - margin].mean()
         )
         middle = (_DARK + _BRIGHT) / 2
-        assert abs(level - middle) > 30, f"bar {bit} is {level:.0f}"
+        assert abs(level - middle) > 10, f"bar {bit} is {level:.0f}"
         number |= (level > middle) << bit
     return number
 

@@ -23,6 +23,7 @@ patch = 96
 steps = 10
 crop = 48
 learning_rate = 1
+loss = "charbonnier"
 """
 
 
@@ -48,6 +49,7 @@ def test_the_corpus_is_cut_for_the_network_and_the_rest_has_defaults(tmp_path: P
     assert (corpus.scale, corpus.window, corpus.lookahead) == (3, 5, 2)
     assert corpus.bitrates_bps == (100_000,)
     assert (recipe.network.channels, recipe.schedule.batch) == (48, 16)
+    assert recipe.schedule.loss == "charbonnier"
     assert find_recipe(str(tmp_path / "mine.toml")) == tmp_path / "mine.toml"
 
 
@@ -63,6 +65,8 @@ def test_the_corpus_is_cut_for_the_network_and_the_rest_has_defaults(tmp_path: P
         ("steps = 10", "steps = 0", "steps must be at least 1"),
         ("learning_rate = 1", "learning_rate = nan", "learning_rate must be above 0"),
         ("learning_rate = 1", "blind_ratio = 1.5", "blind_ratio must be from 0 to 1"),
+        ('"charbonnier"', '"best"', "loss must be one of .*charbonnier.*'best'"),
+        ('"charbonnier"', "1", r"\[schedule\] loss = 1 has the wrong type"),
         ("[100_000]", '["100k"]', r"\[corpus\] bitrates_bps"),
         ("scale = 3", "scale = 5", "scale must be 2, 3 or 4"),
         ("scale = 3", "scale = true", r"\[network\] scale = True has the wrong type"),

@@ -12,11 +12,8 @@ from decoder.edvr.live import LiveEdvr
 from decoder.training.publish import load_trained
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.trainer import (
-    CHARBONNIER_EPSILON,
     Trainer,
     TrainingCollapsed,
-    charbonnier,
-    planes_loss,
     psnr,
     rate_at,
 )
@@ -204,16 +201,6 @@ def test_the_rate_rises_linearly_and_falls_as_a_cosine_to_zero() -> None:
     assert rate_at(60, schedule) == pytest.approx(0.5)
     assert rate_at(110, schedule) == pytest.approx(0)
     assert rate_at(0, Schedule(steps=5, warm_up_steps=0)) == 1
-
-
-def test_the_loss_is_charbonnier_on_luma_and_a_share_of_it_on_chroma() -> None:
-    zeros, ones = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    far = math.sqrt(1 + CHARBONNIER_EPSILON**2)
-
-    assert float(charbonnier(zeros, zeros)) == pytest.approx(CHARBONNIER_EPSILON)
-    assert float(charbonnier(zeros, ones)) == pytest.approx(far)
-    loss = planes_loss((ones, zeros, ones), (zeros, zeros, zeros), 0.25)
-    assert float(loss) == pytest.approx(far + 0.25 * (CHARBONNIER_EPSILON + far))
 
 
 def test_psnr_is_in_levels_of_eight_bits_for_each_sample_of_a_batch() -> None:

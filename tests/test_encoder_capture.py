@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from capture_media import (
-    QUADRANTS,
-    capture,
-    moving_pictures,
-    quadrant_picture,
-    write_video,
-)
 from numpy.typing import NDArray
 
 from encoder.capture import SourceConfig, open_source
 from stream.audio import AudioChunk, video_pts
 from stream.errors import ConfigError
 from stream.frame import Frame, Size
+from tests.capture_media import (
+    QUADRANTS,
+    capture,
+    moving_pictures,
+    quadrant_picture,
+    write_video,
+)
 
 FRAME = 3_600
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import av
 import pytest
-from capture_media import capture, grey_frame, moving_pictures, read_all, write_video
 
 from encoder.capture import Source, SourceConfig, open_source
 from stream.errors import ConfigError
+from tests.capture_media import capture, grey_frame, moving_pictures, read_all, write_video
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from capture_media import read_all
 
 from encoder.capture import SourceConfig, open_source
 from stream.errors import ConfigError
+from tests.capture_media import read_all
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from capture_media import capture, read_all
-
 from encoder.capture import SourceConfig, open_source
 from stream.audio import AudioChunk, video_pts
 from stream.frame import Frame, Size
+from tests.capture_media import capture, read_all
 
 TINY = "size=64x36&fps=10"
 

@@ -13,7 +13,7 @@ from tests.tiny_artefact import write_tiny_artefact
 
 EVENTS_S = (0.8, 2.0, 3.2)
 LIPS_S = 0.040
-BRIGHT = 200
+BRIGHT = 165  # the network mixes a flash with its neighbours
 
 
 def test_beeps_stay_within_40_ms_of_their_flashes_from_sender_to_file(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 from av.filter import Graph
-from capture_media import QUADRANTS, grey_frame, quadrant_picture
 
 from stream.errors import FrameError
 from stream.frame import Colour, Frame, Size
 from stream.picture_normaliser import PictureNormaliser
+from tests.capture_media import QUADRANTS, grey_frame, quadrant_picture
 
 
 def _normalise(picture: av.VideoFrame, sample_aspect: Fraction | None = None) -> Frame:

@@ -19,7 +19,8 @@ from stream.flag_types import PictureSizeOrAuto
 
 DEFAULT_BITRATES_BPS = (150_000,)
 DEFAULT_FRAMES = 60
-"""Frames measured of each clip: enough to leave the rate control's start behind, and quick."""
+"""Frames measured of each clip, to be quick: a stream's start, coarse until the rate control has
+settled, weighs much in them."""
 
 
 def _parse_bitrates(_: object, tokens: Sequence[Token]) -> tuple[int, ...]:
@@ -146,7 +147,7 @@ class EvalConfig:
     """Rates that the clips are coded at."""
 
     seconds: float | None = None
-    """How much of each clip; 60 frames unless given."""
+    """How much of each clip; its first 60 frames unless given."""
 
     lr_size: PictureSizeOrAuto = None
     """Size that travels; the clip's size over the model's scale unless given."""

@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from decoder.edvr.live import LiveConfig
 from decoder.training.corpus import CorpusConfig
+from decoder.training.losses import LossName
 from stream.errors import ConfigError
 
 _Section = TypeVar("_Section", LiveConfig, CorpusConfig, "Schedule")
@@ -35,11 +36,12 @@ class Schedule:
     learning_rate: float = 1e-3
     warm_up_steps: int = 300
     offset_rate: float = 0.1
-    chroma_weight: float = 0.25
+    chroma_weight: float = 0.1
     blind_ratio: float = 0.1
     still_ratio: float = 0.05
     average_decay: float = 0.999
-    clip_norm: float = 1.0
+    clip_norm: float = 5.0
+    loss: LossName = "psnr"
     validate_every: int = 500
     seed: int = 1
 
@@ -53,6 +55,8 @@ class Schedule:
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:  # also refuses what is not a number
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.loss not in get_args(LossName):
+            raise ConfigError(f"loss must be one of {get_args(LossName)}, got {self.loss!r}")
         if self.warm_up_steps < 0:
             raise ConfigError(f"warm_up_steps must not be negative, got {self.warm_up_steps}")
 
@@ -146,6 +150,8 @@ def _section(kind: type[_Section], data: Mapping[str, Any], name: str) -> _Secti
         if wanted == tuple[int, ...] and isinstance(value, list | tuple):
             is_right = all(type(item) is int for item in value)
             values[field] = tuple(value)
+        elif get_origin(wanted) is Literal:  # which of them, the section itself checks
+            is_right = isinstance(value, str)
         else:
             is_right = type(value) is wanted or (wanted is float and type(value) is int)
         if not is_right:

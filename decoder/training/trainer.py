@@ -15,12 +15,10 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.training.losses import planes_loss
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.samples import Batch, Samples
 from stream.errors import ConfigError
-
-CHARBONNIER_EPSILON = 1e-2
-"""In units of half the sample range: about one level; where the loss turns linear."""
 
 OFFSET_LIMIT = 0.25
 """Mean absolute value of a weight that predicts offsets; beyond it alignment has collapsed."""
@@ -28,19 +26,6 @@ OFFSET_LIMIT = 0.25
 
 class TrainingCollapsed(ConfigError):
     """Offsets ran away or the loss is not finite: lower the learning rate."""
-
-
-def charbonnier(output: Tensor, target: Tensor) -> Tensor:
-    """Mean of sqrt(difference**2 + epsilon**2) (Lai et al., CVPR 2017)."""
-    return torch.sqrt((output - target) ** 2 + CHARBONNIER_EPSILON**2).mean()
-
-
-def planes_loss(
-    output: tuple[Tensor, Tensor, Tensor], target: tuple[Tensor, Tensor, Tensor], chroma: float
-) -> Tensor:
-    """Charbonnier on luma plus `chroma` times that on both chroma planes."""
-    y, u, v = (charbonnier(o.float(), t) for o, t in zip(output, target, strict=True))
-    return y + chroma * (u + v)
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
@@ -114,7 +99,7 @@ class Trainer:
         y, u, v = (plane.to(self.device) for plane in batch.hr)
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.network(*lr, batch.quantiser)
-        loss = planes_loss(output, (y, u, v), schedule.chroma_weight)
+        loss = planes_loss(output, (y, u, v), chroma=schedule.chroma_weight, name=schedule.loss)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
