@@ -86,7 +86,8 @@ def _stream(demo: Demo, restored: Path, sent: Path, stats: Path) -> None:
     receiver += ["--lr-output", f"y4m:{sent}"]
     sender = [sys.executable, "-m", "encoder.cli", demo.clip]
     sender += ["--whip", f"http://127.0.0.1:{port}/whip", "--size", str(demo.lr_size)]
-    sender += ["--bitrate", str(demo.bitrate_bps), "--duration", str(MAX_SECONDS)]
+    # without sound: what is compared is pictures
+    sender += ["--bitrate", str(demo.bitrate_bps), "--duration", str(MAX_SECONDS), "--no-audio"]
     receiving = subprocess.Popen(receiver)
     try:
         _wait_for_port(port, receiving)
@@ -138,7 +139,7 @@ def _measure(demo: Demo, restored_raw: Path, sent_raw: Path) -> dict[str, Any]:
     upscaled = [scaler.scale(frame) for frame in read_y4m(sent_raw)]
     # A machine that is too busy drops frames: what came out is compared with what it shows.
     shown_times = presentation_times(demo.folder / "restored.mp4")
-    shown = matching_frames(upscaled[0], shown_times, originals)
+    shown = matching_frames(upscaled, shown_times, originals)
     pairs = list(zip(upscaled, restored, shown, strict=True))
     lanczos_db = [psnr_y(a.y, c.y) for a, _, c in pairs]
     restored_db = [psnr_y(b.y, c.y) for _, b, c in pairs]
@@ -182,7 +183,7 @@ def _print(demo: Demo, figures: dict[str, Any]) -> None:
     lines = {
         "streamed": f"{figures['frames_sent']} frames, {demo.lr_size} to {demo.size}",
         "restored by": f"{figures['model']} on {figures['backend']}",
-        "on the wire": f"{wire / 1000:.0f} kb/s, sound included ({kilobytes:.0f} kB)",
+        "on the wire": f"{wire / 1000:.0f} kb/s ({kilobytes:.0f} kB)",
         "PSNR-Y": f"Lanczos {lanczos_db:.2f} dB, restored {restored_db:.2f} dB",
         "direct coding": costs,
         "speed": f"{rate:g} frames/s live, {figures['frames_dropped']} dropped",

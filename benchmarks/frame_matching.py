@@ -16,6 +16,8 @@ from stream.frame import CLOCK_HZ, Frame
 FIRST_AMONG = 100
 """The first frame that came out is looked for among this many of the source."""
 
+PROBES = 8
+
 
 def presentation_times(recording: Path) -> list[int]:
     """Times of a recording's pictures in 1/90000 s, in order."""
@@ -26,17 +28,28 @@ def presentation_times(recording: Path) -> list[int]:
     return [round(pts * base * CLOCK_HZ) for pts in sorted(times)]
 
 
-def matching_frames(first: Frame, times: Sequence[int], source: Sequence[Frame]) -> list[Frame]:
+def matching_frames(
+    received: Sequence[Frame], times: Sequence[int], source: Sequence[Frame]
+) -> list[Frame]:
     """The source frame shown at each of `times`.
 
-    `first` is the received picture at times[0]: the source frame most like it sets the start, the
-    times do the rest. Raises ConfigError when they lead outside the source.
+    The times tell which frames follow the first; the start is where PROBES received pictures,
+    spread over all, are most like the source (the first alone may be too coarse to tell). Raises
+    ConfigError when counts differ or the times lead outside the source.
     """
-    likeness = [psnr_y(first.y, frame.y) for frame in source[:FIRST_AMONG]]
-    start = int(np.argmax(likeness))
+    if len(received) != len(times):
+        raise ConfigError(f"{len(received)} frames came with {len(times)} times")
     source_times = np.array([frame.pts for frame in source])
-    wanted = source_times[start] + np.array(times) - times[0]
-    found = np.abs(source_times[None, :] - wanted[:, None]).argmin(axis=1)
-    if len(set(found.tolist())) != len(times):
+    steps = np.array(times) - times[0]
+    probes = np.unique(np.linspace(0, len(times) - 1, PROBES).astype(int))
+    best, likeness = None, -1.0
+    for start in range(min(FIRST_AMONG, len(source) - len(times) + 1)):
+        found = np.abs(source_times[None, :] - (source_times[start] + steps)[:, None]).argmin(1)
+        if len(set(found.tolist())) != len(times):
+            continue
+        alike = float(np.mean([psnr_y(received[i].y, source[found[i]].y) for i in probes]))
+        if alike > likeness:
+            best, likeness = found, alike
+    if best is None:
         raise ConfigError("the recording's times do not fit the source: frames cannot be matched")
-    return [source[index] for index in found]
+    return [source[index] for index in best]

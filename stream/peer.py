@@ -6,6 +6,8 @@ thread can read.
 
 from __future__ import annotations
 
+import logging
+
 from aiortc import MediaStreamTrack
 from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError
@@ -28,6 +30,8 @@ from stream.tracks import (
     VideoTrack,
     report_media_time,
 )
+
+_log = logging.getLogger(__name__)
 
 VIDEO_BUFFER_FRAMES = 12
 """Room for what comes at once after a retransmission (300 ms at 30 frames a second)."""
@@ -163,7 +167,10 @@ class ReceivingPeer(PeerConnection):
             case ReceivedVideo(frame=frame, codec=codec, counts=counts):
                 self._codec = codec
                 self._counts[Track.VIDEO] = counts
+                jumps = self._clock.jumps
                 pts = self._clock.video(frame.pts, arrived_ms=frame.entered_ms or 0.0)
+                if self._clock.jumps > jumps and jumps.bit_count() <= 1:  # 1st, 2nd, 3rd, 5th, 9th
+                    _log.info("timestamps of the pictures jumped; they go on without a gap")
                 if pts is not None:
                     self.video.put(frame.at(pts))
             case ReceivedAudio(chunk=chunk, counts=counts):

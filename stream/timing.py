@@ -81,8 +81,14 @@ class MediaClock:
         self._last_audio_rtp: int | None = None
         self._audio_end: int | None = None
         self._interval = _FIRST_INTERVAL
+        self._jumps = 0
         self._reports: dict[Track, SenderReport] = {}
         self._measured: deque[int] = deque(maxlen=_REPORTS_KEPT)
+
+    @property
+    def jumps(self) -> int:
+        """How often the pictures' timestamps have jumped; their pts went on without a gap."""
+        return self._jumps
 
     def video(self, timestamp: int, *, arrived_ms: float) -> int | None:
         """The pts (1/90000 s) of a frame; None when it is older than the one before it."""
@@ -97,6 +103,7 @@ class MediaClock:
             if 0 < step <= JUMP_S * CLOCK_HZ:
                 self._interval = step
             else:
+                self._jumps += 1
                 self._video_shift = last_pts + min(self._interval, CLOCK_HZ) - rtp
                 self._forget_reports(Track.VIDEO)
         pts = rtp + self._video_shift

@@ -102,6 +102,25 @@ async def test_an_offer_that_cannot_be_used_leaves_no_task_behind() -> None:
         await until(lambda: len(asyncio.all_tasks()) <= before)
 
 
+async def test_a_codec_that_nobody_here_decodes_is_refused_and_the_receiver_goes_on(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.mp4"
+    video = SendingVideo(source=LatestBuffer(1), encoder=X264())
+    peer = SendingPeer(video, None, NetworkScope.LOOPBACK)
+    offer = (await peer.create_offer()).replace("H264/90000", "theora/90000")
+    await peer.close()
+    async with _running(_config(str(path))) as receiver:
+        assert receiver.url is not None
+        async with WhipClient(receiver.url) as client:
+            with pytest.raises(PeerError) as refusal:
+                await client.publish(offer)
+        assert "codec" in str(refusal.value)
+        async with _publishing(receiver.url) as frames:
+            await _play(frames, range(5))
+    assert numbers_in(path) == list(range(5))
+
+
 async def test_when_restoring_fails_for_good_the_receiver_ends_with_the_reason(
     tmp_path: Path,
 ) -> None:

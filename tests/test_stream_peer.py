@@ -108,12 +108,17 @@ async def test_a_change_of_resolution_in_mid_stream_arrives() -> None:
     assert [str(frame.size) for frame in frames] == ["160x96"] * 5 + ["96x64"] * 5
 
 
-async def test_source_times_that_jump_back_continue_where_they_were() -> None:
+async def test_source_times_that_jump_back_continue_where_they_were_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "stream")
     async with linked() as link:
         await link.play(range(500, 505))
         await link.play(range(5))
         frames = await take(link.receiver.video, 10)
     assert [frame.pts for frame in frames] == [INTERVAL * index for index in range(10)]
+    jumped = "timestamps of the pictures jumped; they go on without a gap"
+    assert caplog.messages.count(jumped) == 1
 
 
 async def test_times_beyond_32_bits_arrive_without_a_step() -> None:

@@ -125,6 +125,7 @@ def test_a_jump_of_the_source_continues_one_frame_after_the_last() -> None:
         play_video(clock, range(5), start=10**9)
         after = play_video(clock, range(5, 8), start=10**9 + jump)
         assert after == [18_000, 21_600, 25_200]
+        assert clock.jumps == 1
 
 
 def test_a_pause_shorter_than_a_jump_is_kept() -> None:
