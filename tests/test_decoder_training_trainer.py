@@ -234,3 +234,17 @@ def test_averaged_weights_follow_the_trained_ones(corpus: Path, tmp_path: Path) 
         torch.testing.assert_close(after, before.lerp(trained, share))
         trainer.step += 1
     assert not torch.equal(trainer.average.fuse.conv_last.weight, start)
+
+
+def test_a_second_stage_starts_from_the_averaged_weights_of_the_first(
+    corpus: Path, tmp_path: Path
+) -> None:
+    first = Trainer(tiny_recipe(), corpus, tmp_path / "first", resume=False)
+    first.run()
+    second = Trainer(
+        tiny_recipe(), corpus, tmp_path / "second", resume=False, start=first.checkpoint
+    )
+    assert second.step == 0
+    for name, weight in first.average.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], weight), name
+        assert torch.equal(second.average.state_dict()[name], weight), name

@@ -53,7 +53,7 @@ def train(config: Annotated[TrainConfig, Parameter(name="*")]) -> None:
         )
     if config.data is not None:
         _cut_corpus(recipe.corpus, config.data, corpus, config.jobs)
-    trainer = Trainer(recipe, corpus, out, resume=config.resume)
+    trainer = Trainer(recipe, corpus, out, resume=config.resume, start=config.start)
     trainer.run()
     print(f"{trainer.step} steps done; to publish: edvr-model export {trainer.checkpoint} OUT_DIR")
 

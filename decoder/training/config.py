@@ -70,6 +70,9 @@ class TrainConfig:
     resume: Annotated[bool, Parameter(negative=())] = False
     """Go on from the checkpoint in --out, if there is one."""
 
+    start: Path | None = None
+    """Begin with the weights of this checkpoint, for a second stage."""
+
     steps: int | None = None
     """Training steps, instead of the recipe's."""
 

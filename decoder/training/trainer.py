@@ -39,8 +39,23 @@ def rate_at(step: int, schedule: Schedule) -> float:
 class Trainer:
     """Trains one recipe; everything it needs to go on is in `folder`/checkpoint.pt."""
 
-    def __init__(self, recipe: Recipe, corpus: Path, folder: Path, *, resume: bool) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: Path,
+        folder: Path,
+        *,
+        resume: bool,
+        start: Path | None = None,
+    ) -> None:
+        """resume: go on from the checkpoint in `folder`, if there is one.
+
+        start: else begin with the averaged weights of this checkpoint, as a second stage does.
+        Raises ConfigError when a checkpoint does not fit the recipe.
+        """
         self.recipe, self.folder = recipe, folder
+        # Vanishing gradients become denormal numbers, which slow a CPU down several times.
+        torch.set_flush_denormal(True)
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.schedule.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -55,6 +70,8 @@ class Trainer:
         self.rng = np.random.default_rng(recipe.schedule.seed)
         if resume and self.checkpoint.exists():
             self._load()
+        elif start is not None:
+            self._begin_with(start)
         self.training = Samples(corpus, validation=False)
         self.validation = Samples(corpus, validation=True).each_shot()
         # Of a run that went on after its last checkpoint, what is done again is logged again.
@@ -171,6 +188,15 @@ class Trainer:
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.rename(self.checkpoint)
+
+    def _begin_with(self, checkpoint: Path) -> None:
+        from decoder.training.publish import load_trained
+
+        weights = load_trained(checkpoint)[0]
+        if weights.config != self.recipe.network:
+            raise ConfigError(f"{checkpoint} is of another network than recipe {self.recipe.name}")
+        self.network.load_state_dict(weights.state_dict())
+        self.average.load_state_dict(weights.state_dict())
 
     def _load(self) -> None:
         try:
