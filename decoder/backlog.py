@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 
-WINDOW_MS = 500.0
+WINDOW_MS = 300.0
 """The shortest wait in a window tells a standing backlog from a burst, as in RFC 8289 (CoDel)."""
 
 STANDING_MS = 100.0
 """Below it a backlog is not worth losing frames for."""
 
-PROGRESS = 0.9
+PROGRESS = 0.95
 """A backlog shrinks when its shortest wait falls below this share from one window to the next."""
 
 RECOVERY_MS = 2000.0

@@ -25,6 +25,9 @@ SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.25, 1.0
 """Without a new frame for this long (or twice the time between the last two, if that lies within)
 waiting ones are shown without their future."""
 
+DRAIN_S = 3.0
+"""At the end, for what is decoded but not restored; the rest is dropped."""
+
 CLOSE_S = 15.0
 """For the last frames to be restored and all outputs to be finished."""
 
@@ -138,9 +141,11 @@ class Pipeline:
                 self._wake.clear()
             else:
                 self._take(session, restorer, timeout_s=session.idle_s)
-        last = self._current_session()
-        while last is not None and self._take(last, restorer, timeout_s=0):
-            pass
+        last, deadline_s = self._current_session(), time.monotonic() + DRAIN_S
+        while last is not None and time.monotonic() < deadline_s:
+            last = last if self._take(last, restorer, timeout_s=0) else None
+        with self._lock:
+            self._leave_session()
         self._show_all(restorer)
 
     def _current_session(self) -> _Session | None:
@@ -188,6 +193,8 @@ class Pipeline:
 
     def _newest_worth_restoring(self, session: _Session, frame: Frame, now_ms: float) -> Frame:
         """`frame`, or a newer one when restoration is behind; counts and tells what is skipped."""
+        if session.video.closed or self._stopping.is_set():
+            return frame  # nobody waits for newer ones
         overflow = session.video.dropped
         excess = self._backlog.excess(
             wait_ms=0.0 if frame.entered_ms is None else now_ms - frame.entered_ms,

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -56,16 +56,15 @@ async def run(config: ReceiverConfig) -> None:
 
 
 def prepared_restorer(config: RestorerConfig) -> Restorer:
-    """A Restorer that has its network open for half the output size, what most senders send.
+    """A Restorer with its networks open for a half and a quarter of the output, the usual senders'.
 
-    Takes a second or so. Raises ConfigError or BackendError when the model cannot be used.
+    Takes a second or two. Raises ConfigError or BackendError when the model cannot be used.
     """
     restorer = Restorer(config)
     try:
-        half = Size(
-            width=max(2, config.size.width // 4 * 2), height=max(2, config.size.height // 4 * 2)
-        )
-        restorer.prepare(half)
+        for share in (2, 4):
+            width, height = (side // share // 2 * 2 for side in astuple(config.size))
+            restorer.prepare(Size(width=max(2, width), height=max(2, height)))
     except EdvrError:
         restorer.close()
         raise

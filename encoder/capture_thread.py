@@ -18,8 +18,9 @@ from stream.frame import CLOCK_HZ, Frame, Size
 
 _log = logging.getLogger(__name__)
 
-VIDEO_BUFFER_FRAMES = 3
-"""What the codec may lag behind before frames are dropped: about 100 ms."""
+VIDEO_BUFFER_FRAMES = 6
+"""What the codec may lag behind before frames are dropped: 0.24 s at 25 frames/s. It catches up at
+several times that speed, so this much delay does not last."""
 
 AUDIO_BUFFER_CHUNKS = 25
 

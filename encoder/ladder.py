@@ -9,11 +9,12 @@ from __future__ import annotations
 from stream.frame import Size
 
 _STEPS: tuple[tuple[int, Size], ...] = (
-    (70_000, Size(width=320, height=180)),
+    (150_000, Size(width=320, height=180)),
     (900_000, Size(width=640, height=360)),
     (2_000_000, Size(width=960, height=540)),
 )
-"""Up to this many bits a second, at most this box."""
+"""Up to this many bits a second, at most this box. At 150 kb/s 180p restored (x4) is better than 360p
+restored (x2) on each of six unseen clips, by 0.1 to 1.8 dB PSNR-Y and 0.9 dB in the mean."""
 
 _TOP = Size(width=1280, height=720)
 

@@ -20,7 +20,7 @@ from encoder.source import Source
 from encoder.status import StatusLine
 from stream.backoff import Backoff, BackoffConfig
 from stream.config import is_loopback
-from stream.errors import PeerError
+from stream.errors import ConfigError, PeerError
 from stream.peer import NetworkScope, SendingPeer
 from stream.tracks import SendingAudio, SendingVideo
 from stream.whip_client import WhipClient
@@ -67,12 +67,22 @@ async def _send(config: SenderConfig) -> None:
         bitrate_bps=config.bitrate_bps or AUTO_START_BPS,
         duration_s=config.duration_s,
     )
-    backoff = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S))
+    backoff, was_connected = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S)), False
+
+    def on_connected() -> None:
+        nonlocal was_connected
+        was_connected = True
+        backoff.reset()
+
     try:
         while not capture.finished.is_set():
             try:
-                await _one_session(config, capture, source, on_connected=backoff.reset)
-            except PeerError as error:
+                await _one_session(config, capture, source, on_connected=on_connected)
+            except (PeerError, ConfigError) as error:
+                # What worked before is not for the user to correct: a proxy, say, answers 404
+                # while the receiver behind it starts again.
+                if isinstance(error, ConfigError) and not was_connected:
+                    raise
                 retry_after_s = getattr(error, "retry_after_s", None)
                 delay_s = backoff.next_delay_s(retry_after_s=retry_after_s)
                 _log.warning("%s; trying again in %.1f s", error, delay_s)

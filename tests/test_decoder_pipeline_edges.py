@@ -89,6 +89,22 @@ def test_a_restorer_slower_than_the_stream_drops_whole_frames_and_delay_does_not
     assert "restoration is slower than the stream" in caplog.text
 
 
+def test_what_a_publisher_left_behind_is_restored_even_if_restoration_is_behind(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.mp4"
+    with running(str(path), restorer=lambda: _SlowRestorer(LANCZOS)) as rig:
+        publisher = rig.publish()
+        for number in range(60):  # far more than the buffer holds
+            publisher.put(number)
+        wait_until(lambda: is_empty(publisher.video))
+        for number in range(60, 72):  # while the last of those is being restored
+            publisher.put(number)
+        publisher.end()
+        wait_until(lambda: is_empty(publisher.video))
+    assert numbers_in(path)[-12:] == list(range(60, 72))
+
+
 def test_what_was_decoded_is_restored_before_the_end() -> None:
     with running(restorer=lambda: _SlowRestorer(LANCZOS)) as rig:
         publisher = rig.publish()

@@ -194,18 +194,23 @@ async def test_pulling_what_does_not_exist_ends_the_receiver(tmp_path: Path) -> 
                 await Receiver(config).run()
 
 
+@pytest.mark.parametrize("share", [2, 4])
 async def test_a_prepared_restorer_shows_its_first_frame_without_opening_anything(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, share: int
 ) -> None:
     caplog.set_level("INFO", "decoder")
     model = str(write_tiny_artefact(tmp_path / "tiny-x2").folder)
     restorer = prepared_restorer(
         RestorerConfig(size=HR, model=model, backend="onnxruntime", threads=1)
     )
-    assert caplog.messages == ["160x96 to 320x192 by tiny-x2, onnxruntime f32"]
-    restorer.push(marked(0, size=LR))
+    opened = [
+        "160x96 to 320x192 by tiny-x2, onnxruntime f32",
+        "80x48 to 320x192 by tiny-x2, onnxruntime f32",
+    ]
+    assert caplog.messages == opened
+    restorer.push(marked(0, size=Size(width=HR.width // share, height=HR.height // share)))
     assert restorer.model_name == "tiny-x2"
-    assert len(caplog.messages) == 1
+    assert caplog.messages == opened
     restorer.close()
 
 

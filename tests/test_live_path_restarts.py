@@ -2,12 +2,13 @@
 
 import signal
 import socket
+import time
 from itertools import pairwise
 from pathlib import Path
 
 import av
 
-from tests.live_processes import Receiver, Sender
+from tests.live_processes import PATIENCE_S, Receiver, Sender
 from tests.sink_media import read_with_pyav
 
 LIVE = "test:?size=320x180"
@@ -69,3 +70,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_a_sender_that_waits_for_a_silent_source_can_be_stopped_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE_S)
+        source = f"rtmp://127.0.0.1:{silent.getsockname()[1]}/app/stream"
+        with Sender(tmp_path, source, "http://127.0.0.1:9/whip") as sender:
+            connection, _ = silent.accept()
+            with connection:
+                asked_s = time.monotonic()
+                assert sender.end(signal.SIGINT) == 0
+                assert time.monotonic() - asked_s < 10  # by itself it would wait for 20 s
+                assert "Traceback" not in sender.log

@@ -54,8 +54,6 @@ class Trainer:
         Raises ConfigError when a checkpoint does not fit the recipe.
         """
         self.recipe, self.folder = recipe, folder
-        # Vanishing gradients become denormal numbers, which slow a CPU down several times.
-        torch.set_flush_denormal(True)
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.schedule.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -85,6 +83,8 @@ class Trainer:
     def run(self) -> None:
         """Train until the schedule ends; raises TrainingCollapsed when it has become hopeless."""
         schedule = self.recipe.schedule
+        # Vanishing gradients become denormal numbers, which slow a CPU down several times.
+        torch.set_flush_denormal(True)
         columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
         try:
             with Progress(*columns, TextColumn("{task.fields[gain]}")) as progress:
@@ -103,6 +103,7 @@ class Trainer:
                         progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain:+.3f} dB")
                         self._save()
         finally:
+            torch.set_flush_denormal(False)
             self.writer.close()
 
     def _one_step(self) -> float:
