@@ -48,7 +48,7 @@ def _frames(count: int, *, step_ms: int = 1) -> list[Frame]:
 
 
 def _capture(source: _Source, *, size: Size | None = LR) -> CaptureThread:
-    return CaptureThread(source, size=size, bitrate_bps=150_000)
+    return CaptureThread(source, size=size, bitrate_bps=200_000)
 
 
 def test_a_file_waits_for_the_connection_and_then_plays_from_its_start() -> None:
