@@ -40,10 +40,10 @@ format: $(VENV)/.installed-all
 	$(BIN)/ruff check --fix .
 
 # What some tests use beyond Python packages; needs root on a Debian or Ubuntu machine.
-# xvfb: a screen to capture where there is none.
+# xvfb: a screen to capture where there is none; chromium: a WebRTC peer and viewer.
 system-packages:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends xvfb
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium xvfb
 
 # Write down what is installed, after an upgrade that passed the tests.
 lock: $(VENV)/.installed-all
