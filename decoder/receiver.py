@@ -33,8 +33,8 @@ from stream.whip_client import CounterOffer, WhepClient
 
 _log = logging.getLogger(__name__)
 
-VIDEO_BUFFER_FRAMES = 20
-"""Decoded frames that may wait for restoration: a burst of 0.8 s at 25 frames/s, such as ffmpeg
+VIDEO_BUFFER_FRAMES = 60
+"""Decoded frames that may wait for restoration: a burst of 2.4 s at 25 frames/s, such as ffmpeg
 sends when it has connected. A backlog that stands is cut by `decoder.backlog`."""
 
 REPORT_INTERVAL_S = 1.0
@@ -261,6 +261,7 @@ class _WhipSession:
 
     async def close(self) -> None:
         """End the session."""
+        await self._peer.settle()
         self._on_close()
         await self._peer.close()
 

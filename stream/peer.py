@@ -6,6 +6,7 @@ thread can read.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from aiortc import MediaStreamTrack
@@ -38,6 +39,9 @@ VIDEO_BUFFER_FRAMES = 12
 
 AUDIO_BUFFER_CHUNKS = 250
 """5 s of 20 ms packets: sound waits for its pictures to be restored."""
+
+QUIET_S, SETTLE_S, _SETTLE_STEP_S = 0.06, 0.5, 0.01
+"""At the end of a session: without a frame for so long nothing more is coming; and the limit."""
 
 
 class SendingPeer(PeerConnection):
@@ -112,6 +116,7 @@ class ReceivingPeer(PeerConnection):
         self._clock = MediaClock()
         self._codec: str | None = None
         self._counts: dict[Track, ReceiveCounts] = {}
+        self._taken = 0  # frames and chunks
         self._connection.on("track", self._on_track)
 
     def stats(self) -> PeerStats:
@@ -145,6 +150,19 @@ class ReceivingPeer(PeerConnection):
                 observe_rtcp(receiver, lambda packet: self._on_rtcp(kind, packet))
         self._spawn(self._drain(track))
 
+    async def settle(self) -> None:
+        """Wait until what has arrived is decoded, half a second at most.
+
+        A sender says goodbye right behind its last packets, which may still be in the jitter
+        buffer's or the codec's hands.
+        """
+        taken, steady_s, waited_s = -1, 0.0, 0.0
+        while not self.closed.is_set() and steady_s < QUIET_S and waited_s < SETTLE_S:
+            steady_s = steady_s + _SETTLE_STEP_S if taken == self._taken else 0.0
+            taken = self._taken
+            await asyncio.sleep(_SETTLE_STEP_S)
+            waited_s += _SETTLE_STEP_S
+
     async def _drain(self, track: MediaStreamTrack) -> None:
         """Move everything out of aiortc's unbounded queue at once, on our clock."""
         try:
@@ -163,6 +181,7 @@ class ReceivingPeer(PeerConnection):
             return
 
     def _take(self, received: object) -> None:
+        self._taken += 1
         match received:
             case ReceivedVideo(frame=frame, codec=codec, counts=counts):
                 self._codec = codec

@@ -83,6 +83,7 @@ class MediaClock:
         self._interval = _FIRST_INTERVAL
         self._jumps = 0
         self._reports: dict[Track, SenderReport] = {}
+        self._has_new_report = False
         self._measured: deque[int] = deque(maxlen=_REPORTS_KEPT)
 
     @property
@@ -121,6 +122,8 @@ class MediaClock:
         by_arrival = self._shift_by_arrival(rtp, self._last_video, arrived_ms)
         step = 0 if self._last_audio_rtp is None else rtp - self._last_audio_rtp
         self._last_audio_rtp = rtp
+        if self._has_new_report and len(self._reports) == len(Track):
+            self._measure()
         if not -LATE_S * SAMPLE_RATE_HZ <= step <= JUMP_S * SAMPLE_RATE_HZ:
             self._forget_reports(Track.AUDIO)
             self._audio_shift = None
@@ -137,8 +140,7 @@ class MediaClock:
         """Take a sender report of either track."""
         if report.ntp:  # 0: the sender has no wall clock (RFC 3550 section 6.4.1)
             self._reports[track] = report
-            if len(self._reports) == len(Track):
-                self._measure()
+            self._has_new_report = True
 
     @staticmethod
     def _shift_by_arrival(rtp: int, video: tuple[int, int, float], arrived_ms: float) -> int:
@@ -147,9 +149,14 @@ class MediaClock:
         return audio_pts(video_pts) + later - rtp
 
     def _measure(self) -> None:
-        """What the newest pair of reports says `_audio_shift` should be."""
+        """What the newest pair of reports says `_audio_shift` should be.
+
+        Not before both tracks have begun: many senders report once with their first packet, which
+        is ahead of the first frame, and then not for seconds.
+        """
         if self._video_shift is None:
             return
+        self._has_new_report = False
         video, audio = self._reports[Track.VIDEO], self._reports[Track.AUDIO]
         video_pts = self._video.near(video.rtp_timestamp) + self._video_shift
         apart = ((audio.ntp - video.ntp) * SAMPLE_RATE_HZ + (1 << 31)) >> 32  # rounded

@@ -182,3 +182,17 @@ def test_whatever_the_timestamps_neither_track_ever_goes_back(
             if pts is not None:
                 assert audio_end is None or pts >= audio_end
                 audio_end = pts + AUDIO_STEP
+
+
+def test_reports_that_come_before_the_first_frame_count() -> None:
+    clock = MediaClock()
+    report(clock, Track.AUDIO, rtp=7_000, seconds=-0.005)
+    report(clock, Track.VIDEO, rtp=90_000 - 450, seconds=-0.005)
+    # What was queued while connecting arrives at once, sound last.
+    for index in range(10):
+        clock.video(90_000 + index * VIDEO_STEP, arrived_ms=0.0)
+    heard = [
+        clock.audio(7_240 + index * AUDIO_STEP, samples=AUDIO_STEP, arrived_ms=1.0)
+        for index in range(10)
+    ]
+    assert heard == [index * AUDIO_STEP for index in range(10)]
