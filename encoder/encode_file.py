@@ -1,10 +1,11 @@
-"""Codes a file exactly as the live path would, rung by rung, into raw H.264 files.
+"""Codes a file exactly as the live path would, rung by rung.
 
-`python -m encoder.encode_file CLIP OUT_DIR --rung 640x360@150k --rung 320x180@60k`
+`python -m encoder.encode_file CLIP OUT_DIR --codec av1 --rung 640x360@150k --rung 320x180@60k`
 
 Training and measuring need what the sender emits, not what some other encoder would: the same
 downscaling filter, codec settings, rate control and keyframe decisions, without a network between.
-Each rung becomes OUT_DIR/WIDTHxHEIGHT@BITS_PER_SECOND.h264 (Annex B, one access unit a frame).
+Each rung becomes OUT_DIR/WIDTHxHEIGHT@BITS_PER_SECOND.h264 (Annex B) or .ivf (AV1), with one access
+unit for each frame of the clip.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Protocol, assert_never, get_args
 
 from encoder.capture import open_source
 from encoder.downscale import Downscaler
+from encoder.ivf import IvfWriter
 from encoder.source import SourceConfig
-from encoder.video_encoder import H264Settings, open_video_encoder
+from encoder.video_encoder import (
+    AV1Settings,
+    CodecName,
+    CodecSettings,
+    H264Settings,
+    open_video_encoder,
+)
 from stream.config import parse_bitrate, parse_size
 from stream.errors import ConfigError, EdvrError
 from stream.frame import Frame, Size
@@ -27,23 +37,53 @@ from stream.scene_cut import SceneCutDetector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineRung:
-    """One size and rate to code the clip at."""
+    """One size and rate to code the clip at, and the codec to do it with."""
 
     size: Size
     bitrate_bps: int
+    codec: CodecName = "h264"
 
     @classmethod
-    def parse(cls, text: str) -> OfflineRung:
+    def parse(cls, text: str, *, codec: CodecName = "h264") -> OfflineRung:
         """ "640x360@150k" -> rung; ConfigError for anything else."""
         size, at, bitrate = text.partition("@")
         if not at:
             raise ConfigError(f"rung {text!r} must look like 640x360@150k")
-        return cls(size=parse_size(size), bitrate_bps=parse_bitrate(bitrate))
+        return cls(size=parse_size(size), bitrate_bps=parse_bitrate(bitrate), codec=codec)
 
     @property
     def file_name(self) -> str:
         """Name of the file that this rung is written to."""
-        return f"{self.size}@{self.bitrate_bps}.h264"
+        suffix = {"h264": "h264", "av1": "ivf"}[self.codec]
+        return f"{self.size}@{self.bitrate_bps}.{suffix}"
+
+    def settings(self, frame_rate: float) -> CodecSettings:
+        """Those of the live path."""
+        match self.codec:
+            case "h264":
+                return H264Settings(
+                    size=self.size, target_bitrate_bps=self.bitrate_bps, frame_rate=frame_rate
+                )
+            case "av1":
+                return AV1Settings(
+                    size=self.size, target_bitrate_bps=self.bitrate_bps, frame_rate=frame_rate
+                )
+            case _:
+                assert_never(self.codec)
+
+
+class _CodedFile(Protocol):
+    def write(self, access_unit: bytes, /) -> object: ...
+
+    def close(self) -> None: ...
+
+
+def _open_file(rung: OfflineRung, folder: Path, frame_rate: float) -> _CodedFile:
+    path = folder / rung.file_name
+    if rung.codec == "av1":
+        rate = Fraction(frame_rate).limit_denominator(1001)
+        return IvfWriter(path, size=rung.size, frame_rate=rate)
+    return path.open("wb")
 
 
 def encode_file(
@@ -56,17 +96,8 @@ def encode_file(
     folder.mkdir(parents=True, exist_ok=True)
     source = open_source(SourceConfig(url=clip, audio=False))
     downscaler, cuts, count = Downscaler(), SceneCutDetector(), 0
-    encoders = {
-        rung: open_video_encoder(
-            H264Settings(
-                size=rung.size,
-                target_bitrate_bps=rung.bitrate_bps,
-                frame_rate=source.info.fps,
-            )
-        )
-        for rung in rungs
-    }
-    files = {rung: (folder / rung.file_name).open("wb") for rung in rungs}
+    encoders = {rung: open_video_encoder(rung.settings(source.info.fps)) for rung in rungs}
+    files = {rung: _open_file(rung, folder, source.info.fps) for rung in rungs}
     try:
         while limit is None or count < limit:
             frame = source.read()
@@ -98,10 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("clip")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rung", action="append", required=True, help="WIDTHxHEIGHT@BITRATE")
+    parser.add_argument("--codec", choices=get_args(CodecName), default="h264")
     parser.add_argument("--frames", type=int, default=None)
     options = parser.parse_args(arguments)
     try:
-        rungs = [OfflineRung.parse(text) for text in options.rung]
+        rungs = [OfflineRung.parse(text, codec=options.codec) for text in options.rung]
         encode_file(options.clip, options.folder, rungs=rungs, limit=options.frames)
     except EdvrError as error:
         print(f"encode_file: {error}", file=sys.stderr)

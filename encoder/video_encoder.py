@@ -7,7 +7,7 @@ only when asked for, and a rate that a thin link can carry at every moment.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias, assert_never
 
 from stream.errors import ConfigError
 from stream.frame import Frame, Size
@@ -15,6 +15,7 @@ from stream.frame import Frame, Size
 MIN_BITRATE_BPS = 30_000
 MAX_BITRATE_BPS = 5_000_000
 
+CodecName = Literal["h264", "av1"]
 H264Profile = Literal["baseline", "main", "high"]
 
 
@@ -38,20 +39,54 @@ class H264Settings:
     intra_refresh: bool = False
 
     def __post_init__(self) -> None:
-        if not MIN_BITRATE_BPS <= self.target_bitrate_bps <= MAX_BITRATE_BPS:
-            raise ConfigError(
-                f"bitrate {self.target_bitrate_bps} b/s is out of range: choose "
-                f"{MIN_BITRATE_BPS // 1000}k to {MAX_BITRATE_BPS // 1_000_000}M"
-            )
-        if not 0 < self.frame_rate <= 240:
-            raise ConfigError(f"frame rate {self.frame_rate} is out of range: choose up to 240")
-        if not self.size.is_even:
-            raise ConfigError(f"H.264 4:2:0 needs an even picture size, got {self.size}")
+        _check(self.size, self.target_bitrate_bps, self.frame_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AV1Settings:
+    """Settings of the AV1 encoder (SVT-AV1), Main profile.
+
+    target_bitrate_bps: bits a second of the temporal units, 30 kb/s to 5 Mb/s.
+    frame_rate: frames a second that arrive; the encoder follows when reality differs.
+    preset: the library's speed setting, "0" (slow) to "13"; "auto" takes the slowest that leaves
+        most of a core free.
+
+    Raises ConfigError for values out of range.
+    """
+
+    size: Size
+    target_bitrate_bps: int
+    frame_rate: float = 25.0
+    preset: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check(self.size, self.target_bitrate_bps, self.frame_rate)
+        if self.preset != "auto" and self.preset not in map(str, range(14)):
+            raise ConfigError(f"AV1 preset {self.preset!r} is unknown: choose auto or 0 to 13")
+
+
+CodecSettings: TypeAlias = H264Settings | AV1Settings
+
+
+def _check(size: Size, target_bitrate_bps: int, frame_rate: float) -> None:
+    if not MIN_BITRATE_BPS <= target_bitrate_bps <= MAX_BITRATE_BPS:
+        raise ConfigError(
+            f"bitrate {target_bitrate_bps} b/s is out of range: choose "
+            f"{MIN_BITRATE_BPS // 1000}k to {MAX_BITRATE_BPS // 1_000_000}M"
+        )
+    if not 0 < frame_rate <= 240:
+        raise ConfigError(f"frame rate {frame_rate} is out of range: choose up to 240")
+    if not size.is_even:
+        raise ConfigError(f"4:2:0 needs an even picture size, got {size}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedFrame:
-    """One access unit (H.264: Annex B byte stream, parameter sets before each IDR)."""
+    """One access unit.
+
+    H.264: Annex B byte stream, parameter sets before each IDR. AV1: temporal unit of OBUs with
+    sizes (AV1 section 5.2), its delimiter first, the sequence header before each keyframe.
+    """
 
     data: bytes
     pts: int
@@ -79,8 +114,16 @@ class VideoEncoder(Protocol):
         """Free the codec."""
 
 
-def open_video_encoder(settings: H264Settings) -> VideoEncoder:
+def open_video_encoder(settings: CodecSettings) -> VideoEncoder:
     """Open the codec that belongs to these settings; CodecError when the library cannot."""
-    from encoder.h264_encoder import H264Encoder
+    match settings:
+        case H264Settings():
+            from encoder.h264_encoder import H264Encoder
 
-    return H264Encoder(settings)
+            return H264Encoder(settings)
+        case AV1Settings():
+            from encoder.av1_encoder import AV1Encoder
+
+            return AV1Encoder(settings)
+        case _:
+            assert_never(settings)

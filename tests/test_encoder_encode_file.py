@@ -29,6 +29,17 @@ def test_every_rung_becomes_a_file_with_every_frame(clip: Path, tmp_path: Path) 
             assert f"{stream.width}x{stream.height}" == size
 
 
+def test_av1_becomes_an_ivf_file_with_every_frame(clip: Path, tmp_path: Path) -> None:
+    rung = OfflineRung.parse("160x90@120k", codec="av1")
+    assert encode_file(str(clip), tmp_path, rungs=[rung]) == 50
+    path = tmp_path / "160x90@120000.ivf"
+    assert numbers_in(path) == list(range(50))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("libdav1d", 160, 90)
+        assert [frame.time for frame in container.decode(video=0)] == [n / 25 for n in range(50)]
+
+
 def test_a_limit_ends_it_early(clip: Path, tmp_path: Path) -> None:
     rungs = [OfflineRung(size=LR, bitrate_bps=100_000)]
     assert encode_file(str(clip), tmp_path, rungs=rungs, limit=7) == 7
