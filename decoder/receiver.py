@@ -10,32 +10,28 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import astuple, dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
 from decoder.config import RestorerConfig
+from decoder.operations import OperationsService
 from decoder.pipeline import Pipeline
+from decoder.pull import new_peer, pull
 from decoder.receiver_config import DEFAULT_LISTEN, MAX_STREAMS, ReceiverConfig
 from decoder.report import Reporter
 from decoder.restorer import Restorer
 from decoder.sink import check_target, parse_target
 from decoder.sink_thread import SinkCounters, SinkState
-from stream.backoff import Backoff
 from stream.config import HostPort, is_loopback
-from stream.errors import ConfigError, EdvrError, PeerError, SinkError
+from stream.errors import ConfigError, EdvrError, SignallingError, SinkError
 from stream.frame import Size
-from stream.http_server import HttpConfig, Offer, SignallingServer
-from stream.peer import NetworkScope, ReceivingPeer
-from stream.whip_client import CounterOffer, WhepClient
+from stream.http_server import Offer, SignallingServer
+from stream.peer import ReceivingPeer
 
 _log = logging.getLogger(__name__)
-
-VIDEO_BUFFER_FRAMES = 60
-"""Decoded frames that may wait for restoration: a burst of 2.4 s at 25 frames/s, such as ffmpeg
-sends when it has connected. A backlog that stands is cut by `decoder.backlog`."""
 
 REPORT_INTERVAL_S = 1.0
 
@@ -82,6 +78,8 @@ class Receiver:
         """Raises ConfigError when the statistics cannot be written."""
         self._config = config
         self._streams: dict[str, _Stream] = {}
+        self._ending: set[str] = set()
+        self._lives: Counter[str] = Counter()
         self._reporter = Reporter(config.stats, sys.stderr)
         self._spare: Restorer | None = None
         self._stop = asyncio.Event()
@@ -101,7 +99,10 @@ class Receiver:
             if self._config.whep is None:
                 await self._listen(stack)
             else:
-                pulling = asyncio.create_task(self._pull(self._config.whep))
+                attach = partial(self._attach, "live")
+                pulling = asyncio.create_task(
+                    pull(self._config.whep, self._config.token, attach=attach)
+                )
                 pulling.add_done_callback(self._on_pull_done)
                 stack.push_async_callback(_cancel, pulling)
             await self._watch()
@@ -113,15 +114,10 @@ class Receiver:
         self._stop.set()
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        listen = self._config.listen or DEFAULT_LISTEN
-        http = HttpConfig(
-            host=listen.host,
-            port=listen.port,
-            token=self._config.token,
-            max_sessions=self._config.max_streams,
-            replace_publisher=True,  # a sender that was killed may come back at once
+        operations = OperationsService(
+            self._config.http.access, records=self._records, end_stream=self._end_stream
         )
-        server = SignallingServer(http, self._accept)
+        server = SignallingServer(self._config.http, self._accept, (operations,))
         await server.start()
         stack.push_async_callback(server.stop)
         self.url = server.url
@@ -129,13 +125,11 @@ class Receiver:
 
     async def _accept(self, offer: Offer) -> _WhipSession:
         if offer.stream not in self._streams and len(self._streams) >= self._config.max_streams:
-            names = ", ".join(self._streams)
-            raise PeerError(
-                f"no output is free beside stream {names}; {MAX_STREAMS} streams fit where every"
-                " --output has {stream} in its name"
-            )
+            await self._make_room()
+        if offer.stream in self._ending:
+            raise SignallingError(f"stream {offer.stream} is being ended", retry_after_s=1)
         listen = self._config.listen or DEFAULT_LISTEN
-        peer = _new_peer(is_loopback(listen.host))
+        peer = new_peer(is_loopback(listen.host))
         try:
             answer = await peer.answer(offer.sdp)
         except BaseException:  # a time limit, too, must not leave it behind
@@ -144,45 +138,52 @@ class Receiver:
         self._attach(offer.stream, peer)
         return _WhipSession(peer, answer, on_close=partial(self._log_end, offer.stream, peer))
 
+    async def _make_room(self) -> None:
+        """End a stream that nobody publishes any more, for another one to take its place."""
+        absent = [name for name, each in self._streams.items() if not each.is_publishing]
+        if not absent or self._config.max_streams == 1:
+            names = ", ".join(self._streams)
+            raise SignallingError(
+                f"no output is free beside stream {names}; {MAX_STREAMS} streams fit where every"
+                " --output has {stream} in its name"
+            )
+        await self._end_stream(absent[0])
+
     def _log_end(self, stream: str, peer: ReceivingPeer) -> None:
         if not self._stop.is_set():
             reason = peer.close_reason or "the publisher left"
             _log.info("stream %s: no longer receiving: %s", stream, reason)
 
-    async def _pull(self, url: str) -> None:
-        """Pull for ever; ConfigError ends the receiver, anything else is tried again."""
-        backoff, was_connected = Backoff(), False
-        while True:
-            peer = _new_peer(is_loopback(urlsplit(url).hostname or ""))
-            try:
-                async with WhepClient(url, self._config.token) as client:
-                    reply = await client.pull(await peer.create_offer())
-                    if isinstance(reply, CounterOffer):
-                        await client.answer(await peer.answer(reply.offer_sdp))
-                    else:
-                        await peer.set_answer(reply.answer_sdp)
-                    self._attach("live", peer)
-                    await peer.wait_connected()
-                    was_connected = True
-                    backoff.reset()
-                    _log.info("pulling from %s", url)
-                    await peer.closed.wait()
-                raise PeerError(f"connection lost: {peer.close_reason}")
-            except PeerError as error:
-                delay_s = backoff.next_delay_s(retry_after_s=getattr(error, "retry_after_s", None))
-                _log.warning("%s; trying again in %.1f s", error, delay_s)
-            except ConfigError as error:
-                if not was_connected:
-                    raise
-                delay_s = backoff.next_delay_s()  # the stream may only be between two publishers
-                _log.warning("%s; trying again in %.1f s", error, delay_s)
-            finally:
-                await peer.close()
-            await asyncio.sleep(delay_s)
-
     def _on_pull_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error if isinstance(error, EdvrError) else EdvrError(str(error)))
+
+    def _records(self) -> dict[str, Mapping[str, object]]:
+        return {
+            name: {**record, "publishing": self._streams[name].is_publishing}
+            for name, record in self._reporter.records.items()
+            if name in self._streams
+        }
+
+    async def _end_stream(self, name: str) -> bool:
+        """Send the publisher away and finish the files; whether there was such a stream."""
+        stream = self._streams.pop(name, None)
+        if stream is None:
+            return False
+        _log.info("stream %s: ended by request", name)
+        self._ending.add(name)
+        try:
+            await stream.peer.close()
+            await asyncio.to_thread(stream.pipeline.close)
+            self._summarise(name, stream)
+        finally:
+            self._ending.discard(name)
+        self._reporter.forget(name)
+        return True
+
+    def _summarise(self, name: str, stream: _Stream) -> None:
+        pipeline = stream.pipeline
+        self._reporter.summarise(name, pipeline.counts(), pipeline.stage_percentiles())
 
     def _attach(self, name: str, peer: ReceivingPeer) -> None:
         now_ms = 1000 * time.monotonic()
@@ -190,14 +191,17 @@ class Receiver:
         if stream is None:
             self._reporter.start_session(name, None, now_ms=now_ms)
             spare, self._spare = self._spare, None
+            self._lives[name] += 1
+            life = self._lives[name]
             pipeline = Pipeline(
                 name,
                 partial(_restorer, spare, self._config.restorer),
-                self._config.outputs_of(name),
-                lr_outputs=self._config.lr_outputs_of(name),
+                self._config.outputs_of(name, life=life),
+                lr_outputs=self._config.lr_outputs_of(name, life=life),
                 on_failure=self._on_pipeline_failure,
             )
             stream = self._streams[name] = _Stream(pipeline=pipeline, peer=peer)
+            self._report()  # so that it is listed from now on
         else:
             self._reporter.start_session(name, stream.peer.stats(), now_ms=now_ms)
             stream.peer = peer
@@ -238,8 +242,7 @@ class Receiver:
             self._spare.close()
         self._report()
         for name, stream in self._streams.items():
-            pipeline = stream.pipeline
-            self._reporter.summarise(name, pipeline.counts(), pipeline.stage_percentiles())
+            self._summarise(name, stream)
         self._reporter.close()
 
 
@@ -247,6 +250,10 @@ class Receiver:
 class _Stream:
     pipeline: Pipeline
     peer: ReceivingPeer
+
+    @property
+    def is_publishing(self) -> bool:
+        return self.peer.connected.is_set() and not self.peer.closed.is_set()
 
 
 class _WhipSession:
@@ -264,11 +271,6 @@ class _WhipSession:
         await self._peer.settle()
         self._on_close()
         await self._peer.close()
-
-
-def _new_peer(is_local: bool) -> ReceivingPeer:
-    scope = NetworkScope.LOOPBACK if is_local else NetworkScope.ALL
-    return ReceivingPeer(scope, video_capacity=VIDEO_BUFFER_FRAMES)
 
 
 def _check_free(address: HostPort) -> None:

@@ -11,12 +11,13 @@ from cyclopts import Parameter
 from decoder.backends.contract import BackendName
 from decoder.config import DEFAULT_SIZE, RestorerConfig
 from decoder.model_choice import AUTO
-from decoder.sink import NullTarget, parse_target, public_name
+from decoder.sink import NullTarget, numbered, parse_target, public_name
+from stream.access import AccessRules, check_token, parse_stream_token
 from stream.config import HostPort
 from stream.errors import ConfigError
 from stream.flag_types import AddressOrNone, BearerToken, PictureSize, StreamNames
 from stream.sdp_exchange import check_url
-from stream.signalling import check_token
+from stream.signalling import HttpConfig
 
 STREAM_PLACEHOLDER = "{stream}"
 """In an output, stands for the name of the stream; without it only one stream can be written."""
@@ -66,6 +67,37 @@ class ReceiverConfig:
     verbose: bool = False
     """Log more: scene cuts and frames that do not decode."""
 
+    view_token: Annotated[
+        str | None,
+        Parameter(env_var="EDVR_VIEW_TOKEN", metavar="TOKEN", show_default=False),
+    ] = None
+    """Bearer token that lets watch all streams and read figures, but not publish."""
+
+    public_view: bool = False
+    """Let anybody watch, even where publishing takes a token."""
+
+    stream_tokens: Annotated[
+        StreamNames, Parameter(name="--stream-token", metavar="NAME=TOKEN")
+    ] = ()
+    """Tokens that publish one stream only; others then take --token."""
+
+    stream_view_tokens: Annotated[
+        StreamNames, Parameter(name="--stream-view-token", metavar="NAME=TOKEN")
+    ] = ()
+    """Tokens that watch one stream only."""
+
+    tls_cert: Path | None = None
+    """Serve HTTPS with this certificate chain (PEM)."""
+
+    tls_key: Path | None = None
+    """The certificate's private key (PEM)."""
+
+    cors_origins: Annotated[StreamNames, Parameter(name="--cors-origin", metavar="ORIGIN")] = ("*",)
+    """Origins whose web pages may use this server; * for all [default: *]."""
+
+    request_rate: float = 50.0
+    """HTTP requests a second that one address may make, four times as many at once; 0 for any."""
+
     def __post_init__(self) -> None:
         targets = [parse_target(output) for output in (*self.outputs, *self.lr_outputs)]
         for number, target in enumerate(targets):
@@ -76,9 +108,33 @@ class ReceiverConfig:
         if self.whep is not None:
             check_url(self.whep)
         check_token(self.token)
+        if self.request_rate < 0:
+            raise ConfigError(f"--request-rate must not be below 0, got {self.request_rate:g}")
         if self.stats is not None and not self.stats.absolute().parent.is_dir():
             raise ConfigError(f"--stats {self.stats}: its directory does not exist")
-        _ = self.restorer
+        _ = self.restorer, self.http
+
+    @property
+    def http(self) -> HttpConfig:
+        """The part that concerns the HTTP server."""
+        listen = self.listen or DEFAULT_LISTEN
+        return HttpConfig(
+            host=listen.host,
+            port=listen.port,
+            access=AccessRules(
+                publish_token=self.token,
+                view_token=self.view_token,
+                stream_publish_tokens=dict(map(parse_stream_token, self.stream_tokens)),
+                stream_view_tokens=dict(map(parse_stream_token, self.stream_view_tokens)),
+                is_viewing_public=self.public_view,
+            ),
+            tls_cert=self.tls_cert,
+            tls_key=self.tls_key,
+            max_sessions=self.max_streams,
+            cors_origins=self.cors_origins,
+            requests_per_s=self.request_rate or None,
+            replace_publisher=True,  # a sender that was killed may come back at once
+        )
 
     @property
     def restorer(self) -> RestorerConfig:
@@ -100,10 +156,16 @@ class ReceiverConfig:
         )
         return 1 if collide else MAX_STREAMS
 
-    def outputs_of(self, stream: str) -> tuple[str, ...]:
-        """The outputs of one stream."""
-        return tuple(output.replace(STREAM_PLACEHOLDER, stream) for output in self.outputs)
+    def outputs_of(self, stream: str, *, life: int = 1) -> tuple[str, ...]:
+        """The outputs of one stream; `life` counts how often it began anew in this run."""
+        return _outputs(self.outputs, stream, life)
 
-    def lr_outputs_of(self, stream: str) -> tuple[str, ...]:
+    def lr_outputs_of(self, stream: str, *, life: int = 1) -> tuple[str, ...]:
         """The outputs of one stream's small pictures."""
-        return tuple(output.replace(STREAM_PLACEHOLDER, stream) for output in self.lr_outputs)
+        return _outputs(self.lr_outputs, stream, life)
+
+
+def _outputs(outputs: tuple[str, ...], stream: str, life: int) -> tuple[str, ...]:
+    return tuple(
+        numbered(output.replace(STREAM_PLACEHOLDER, stream), life=life) for output in outputs
+    )

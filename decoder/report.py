@@ -26,6 +26,8 @@ class Reporter:
         """Raises ConfigError when `stats` cannot be opened."""
         self._out = out
         self._meters: dict[str, WireMeter] = {}
+        self.records: dict[str, Mapping[str, object]] = {}
+        """The newest object of every stream, as it is written to `stats`."""
         self._file: TextIO | None = None
         self._has_line = False
         if stats is not None:
@@ -51,12 +53,11 @@ class Reporter:
             for stage, values in stages.items()
             if values.count
         }
-        self._write_object(
-            {"time_ms": round(now_ms), "stream": stream, "codec": peer.codec}
-            | _wire_fields(wire)
-            | _frame_fields(counts)
-            | {"latency_ms": latency, "outputs": _output_fields(counts)}
-        )
+        record = {"time_ms": round(now_ms), "stream": stream, "codec": peer.codec}
+        record |= _wire_fields(wire) | _frame_fields(counts)
+        record |= {"latency_ms": latency, "outputs": _output_fields(counts)}
+        self.records[stream] = record
+        self._write_object(record)
         if self._out.isatty():
             total_ms = latency.get("total", {}).get("p95", 0.0)
             self._out.write(
@@ -76,6 +77,11 @@ class Reporter:
         lines = summary(stream, self._meters[stream].totals, counts, stages)
         self._out.write("\n".join(lines) + "\n")
         self._out.flush()
+
+    def forget(self, stream: str) -> None:
+        """The stream is over; one that comes later under its name starts at zero."""
+        self._meters.pop(stream, None)
+        self.records.pop(stream, None)
 
     def close(self) -> None:
         """Close the file; callable twice."""

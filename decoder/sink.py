@@ -106,6 +106,20 @@ def parse_target(text: str) -> Target:
     raise ConfigError(f"unknown output {text!r}: use {KINDS}")
 
 
+def numbered(text: str, *, life: int) -> str:
+    """The output of a stream that began anew for the `life`-th time: a file of its own.
+
+    `restored.mp4` becomes `restored-2.mp4`; what is not a file can take the same stream again.
+    """
+    match parse_target(text):
+        case FileTarget(path=path) if life > 1:
+            return str(path.with_stem(f"{path.stem}-{life}"))
+        case RawTarget(path=Path() as path) if life > 1:
+            return f"y4m:{path.with_stem(f'{path.stem}-{life}')}"
+        case _:
+            return text
+
+
 def public_name(target: Target) -> str:
     """A target as it may be logged: of URLs only scheme, host and port, since the rest holds
     stream keys, passphrases and passwords.

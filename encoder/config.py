@@ -10,11 +10,11 @@ from cyclopts import Parameter
 
 from encoder.source import SourceConfig
 from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
+from stream.access import check_token
 from stream.config import format_bitrate, parse_bitrate
 from stream.errors import ConfigError
 from stream.flag_types import BearerToken, BitrateOrAuto, PictureSizeOrAuto, StreamName, one_value
 from stream.sdp_exchange import check_url
-from stream.signalling import check_token
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
 
 Preset = Literal["auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]

@@ -18,12 +18,12 @@ Where the RFC leaves a choice, this server:
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stream.access import Right
 from stream.errors import PeerError
 from stream.sdp_text import (
     MAX_SDP_BYTES,
@@ -34,7 +34,7 @@ from stream.sdp_text import (
     read_sdp,
     read_sdp_fragment,
 )
-from stream.signalling import HttpConfig, HttpRequest, HttpResponse, Offer, error
+from stream.signalling import HttpConfig, HttpRequest, HttpResponse, Offer, denied, error
 
 DEFAULT_STREAM = "live"
 """Name of the stream that is published at `/whip` itself."""
@@ -113,12 +113,18 @@ class WhipResources:
 
     def handle(self, request: HttpRequest) -> Decision:
         """What to do about a request. Never raises, whatever the request holds."""
-        if request.method != "OPTIONS" and (denied := self._denied(request)):
-            return denied
-        if endpoint := _ENDPOINT_PATH.fullmatch(request.path):
-            return self._endpoint(request, endpoint["stream"] or DEFAULT_STREAM)
-        if session := _SESSION_PATH.fullmatch(request.path):
-            return self._session(request, session["stream"], session["session_id"])
+        endpoint = _ENDPOINT_PATH.fullmatch(request.path)
+        session = _SESSION_PATH.fullmatch(request.path)
+        stream = session["stream"] if session else None
+        if endpoint:
+            stream = endpoint["stream"] or DEFAULT_STREAM
+        refusal = denied(self._config.access, request, Right.PUBLISH, stream=stream)
+        if refusal is not None and request.method != "OPTIONS":
+            return refusal
+        if endpoint and stream:
+            return self._endpoint(request, stream)
+        if session and stream:
+            return self._session(request, stream, session["session_id"])
         return error(404, "nothing here: publish to /whip or /whip/NAME (A-Z a-z 0-9 _ -, 1 to 64)")
 
     def opened(self, session_id: str, answer_sdp: str, *, takes_candidates: bool) -> HttpResponse:
@@ -146,33 +152,6 @@ class WhipResources:
     def forget(self, session_id: str) -> None:
         """The session is gone, by itself or not; unknown ones are ignored."""
         self._resources.pop(session_id, None)
-
-    def with_cors(self, response: HttpResponse) -> HttpResponse:
-        """The same response, readable by scripts of the allowed origin (Fetch standard, 3.2)."""
-        return replace(
-            response,
-            headers=(
-                *response.headers,
-                ("Access-Control-Allow-Origin", self._config.cors_origin),
-                ("Access-Control-Expose-Headers", "Location, ETag, Link"),
-            ),
-        )
-
-    def _denied(self, request: HttpRequest) -> HttpResponse | None:
-        expected = self._config.token
-        if expected is None:
-            return None
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
-            return error(
-                401, "a Bearer token is required: use --token", ("WWW-Authenticate", "Bearer")
-            )
-        # Compared in constant time, or its duration would tell how much of a guess was right.
-        given_bytes = given.strip().encode("utf-8", "surrogatepass")
-        if hmac.compare_digest(given_bytes, expected.encode()):
-            return None
-        challenge = ("WWW-Authenticate", 'Bearer error="invalid_token"')
-        return error(401, "the token is not the one this server expects", challenge)
 
     def _endpoint(self, request: HttpRequest, stream: str) -> Decision:
         if request.method == "OPTIONS":

@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 
+from stream.access import check_token
 from stream.errors import ConfigError, SignallingError
 from stream.sdp_exchange import (
     MAX_REDIRECTS,
@@ -28,7 +29,6 @@ from stream.sdp_exchange import (
     read_post_reply,
 )
 from stream.sdp_text import MAX_SDP_BYTES, SDP_TYPE, one_line
-from stream.signalling import check_token
 from stream.whep import CounterOffer, WhepAnswer, read_counter_answer_reply, read_pull_reply
 
 __all__ = ["CounterOffer", "WhepAnswer", "WhepClient", "WhipClient"]

@@ -26,7 +26,7 @@ NETWORK_FILES = {
     for name in (
         *("codecs_registry", "peer", "peer_connection", "tracks"),  # aiortc
         "ice_path",  # aioice
-        *("http_server", "whip_client"),  # aiohttp
+        *("http_front", "whip_client"),  # aiohttp
     )
 }
 INFERENCE_LIBRARIES = {"onnxruntime", "openvino", "tensorrt_rtx"}

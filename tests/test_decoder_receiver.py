@@ -1,9 +1,7 @@
 """The receiver in this process, with real peers: several streams, pulling, and how it ends."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +10,7 @@ from aiohttp import web
 
 from decoder.config import RestorerConfig
 from decoder.receiver import Receiver, prepared_restorer
-from decoder.receiver_config import ReceiverConfig
 from stream.buffer import LatestBuffer
-from stream.config import HostPort
 from stream.errors import ConfigError, EdvrError, ModelMismatch, PeerError
 from stream.frame import Frame, Size
 from stream.peer import NetworkScope, SendingPeer
@@ -24,75 +20,33 @@ from tests.http_sessions import http_server
 from tests.live_media import X264
 from tests.live_peers import until
 from tests.marked_pictures import marked, numbers_in
+from tests.receiver_rig import HR, play, publishing, receiver_config, running
 from tests.tiny_artefact import write_tiny_artefact
-
-LR, HR = Size(width=160, height=96), Size(width=320, height=192)
-ANYWHERE = HostPort(host="127.0.0.1", port=0)
-
-
-def _config(*outputs: str, **settings: object) -> ReceiverConfig:
-    given = {"listen": ANYWHERE, "model": "lanczos", "size": HR} | settings
-    return ReceiverConfig(outputs=outputs, **given)  # type: ignore[arg-type] # any setting
-
-
-@contextlib.asynccontextmanager
-async def _running(config: ReceiverConfig) -> AsyncIterator[Receiver]:
-    """A receiver, stopped at the end of the block; raises what its `run` raises."""
-    receiver = Receiver(config)
-    run = asyncio.create_task(receiver.run())
-    if config.whep is None:
-        await until(lambda: receiver.url is not None or run.done())
-    try:
-        yield receiver
-    finally:
-        receiver.stop()
-        await run
-
-
-@contextlib.asynccontextmanager
-async def _publishing(url: str) -> AsyncIterator[LatestBuffer[Frame]]:
-    """A buffer whose frames are sent to `url`."""
-    frames: LatestBuffer[Frame] = LatestBuffer(50)
-    peer = SendingPeer(SendingVideo(source=frames, encoder=X264()), None, NetworkScope.LOOPBACK)
-    try:
-        async with WhipClient(url) as client:
-            await peer.set_answer(await client.publish(await peer.create_offer()))
-            await peer.wait_connected()
-            yield frames
-            await asyncio.sleep(0.2)  # for what is on its way
-    finally:
-        await peer.close()
-
-
-async def _play(frames: LatestBuffer[Frame], numbers: range) -> None:
-    for number in numbers:
-        frames.put(marked(number, size=LR))
-        await asyncio.sleep(0.02)
 
 
 async def test_streams_with_names_of_their_own_are_restored_side_by_side(tmp_path: Path) -> None:
-    async with _running(_config(str(tmp_path / "{stream}.mp4"))) as receiver:
+    async with running(receiver_config(str(tmp_path / "{stream}.mp4"))) as receiver:
         assert receiver.url is not None
-        async with _publishing(f"{receiver.url}/a") as a, _publishing(f"{receiver.url}/b") as b:
-            await asyncio.gather(_play(a, range(10)), _play(b, range(100, 112)))
+        async with publishing(f"{receiver.url}/a") as a, publishing(f"{receiver.url}/b") as b:
+            await asyncio.gather(play(a, range(10)), play(b, range(100, 112)))
     assert numbers_in(tmp_path / "a.mp4") == list(range(10))
     assert numbers_in(tmp_path / "b.mp4") == list(range(100, 112))
 
 
 async def test_a_name_without_an_output_of_its_own_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    async with _running(_config(str(path))) as receiver:
+    async with running(receiver_config(str(path))) as receiver:
         assert receiver.url is not None
-        async with _publishing(f"{receiver.url}/a") as frames:
-            await _play(frames, range(5))
+        async with publishing(f"{receiver.url}/a") as frames:
+            await play(frames, range(5))
         with pytest.raises(PeerError, match="no output is free beside stream a"):
-            async with _publishing(f"{receiver.url}/b"):
+            async with publishing(f"{receiver.url}/b"):
                 pass
     assert numbers_in(path) == list(range(5))
 
 
 async def test_an_offer_that_cannot_be_used_leaves_no_task_behind() -> None:
-    async with _running(_config("null:")) as receiver:
+    async with running(receiver_config("null:")) as receiver:
         assert receiver.url is not None
         before = len(asyncio.all_tasks())
         async with WhipClient(receiver.url) as client:
@@ -110,14 +64,14 @@ async def test_a_codec_that_nobody_here_decodes_is_refused_and_the_receiver_goes
     peer = SendingPeer(video, None, NetworkScope.LOOPBACK)
     offer = (await peer.create_offer()).replace("H264/90000", "theora/90000")
     await peer.close()
-    async with _running(_config(str(path))) as receiver:
+    async with running(receiver_config(str(path))) as receiver:
         assert receiver.url is not None
         async with WhipClient(receiver.url) as client:
             with pytest.raises(PeerError) as refusal:
                 await client.publish(offer)
         assert "codec" in str(refusal.value)
-        async with _publishing(receiver.url) as frames:
-            await _play(frames, range(5))
+        async with publishing(receiver.url) as frames:
+            await play(frames, range(5))
     assert numbers_in(path) == list(range(5))
 
 
@@ -126,13 +80,13 @@ async def test_when_restoring_fails_for_good_the_receiver_ends_with_the_reason(
 ) -> None:
     path = tmp_path / "folder" / "out.mp4"
     path.parent.mkdir()
-    receiver = Receiver(_config(str(path)))
+    receiver = Receiver(receiver_config(str(path)))
     run = asyncio.create_task(receiver.run())
     await until(lambda: receiver.url is not None)
     assert receiver.url is not None
     path.parent.rmdir()
-    async with _publishing(receiver.url) as frames:
-        await _play(frames, range(10))
+    async with publishing(receiver.url) as frames:
+        await play(frames, range(10))
     with pytest.raises(ConfigError, match="folder is not a directory"):
         await run
 
@@ -165,7 +119,7 @@ class _WhepServer:
 
     async def _send(self, peer: SendingPeer, frames: LatestBuffer[Frame]) -> None:
         await peer.wait_connected()
-        await _play(frames, range(self.numbers))
+        await play(frames, range(self.numbers))
         await asyncio.sleep(0.2)
         await peer.close()
 
@@ -177,8 +131,8 @@ async def test_a_pulled_stream_is_restored_and_pulled_again_when_it_ends(
     path = tmp_path / "out.mp4"
     server = _WhepServer()
     async with http_server(server.handle) as base_url:
-        config = _config(str(path), listen=None, whep=f"{base_url}/whep")
-        async with _running(config):
+        config = receiver_config(str(path), listen=None, whep=f"{base_url}/whep")
+        async with running(config):
             await until(lambda: len(server.peers) == 2 and server.peers[1].closed.is_set())
     assert numbers_in(path) == [*range(20), *range(20)]
     assert caplog.messages.count(f"pulling from {base_url}/whep") == 2
@@ -188,7 +142,7 @@ async def test_a_pulled_stream_is_restored_and_pulled_again_when_it_ends(
 async def test_pulling_what_does_not_exist_ends_the_receiver(tmp_path: Path) -> None:
     server = _WhepServer(status=404)
     async with http_server(server.handle) as base_url:
-        config = _config("null:", listen=None, whep=f"{base_url}/whep")
+        config = receiver_config("null:", listen=None, whep=f"{base_url}/whep")
         with pytest.raises(ConfigError):
             async with asyncio.timeout(8):
                 await Receiver(config).run()
@@ -221,7 +175,7 @@ async def test_a_model_that_cannot_be_used_ends_the_receiver_before_it_listens(
     model = "nobody-x2"
     if is_broken:
         model = str(write_tiny_artefact(tmp_path / "broken-x2", is_broken=True).folder)
-    receiver = Receiver(_config("null:", model=model))
+    receiver = Receiver(receiver_config("null:", model=model))
     with pytest.raises(error):
         await receiver.run()
     assert receiver.url is None
@@ -231,7 +185,7 @@ async def test_a_model_that_cannot_be_used_ends_the_receiver_before_it_listens(
 async def test_a_receiver_that_nobody_publishes_to_stops_cleanly(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     before = asyncio.all_tasks()
-    async with _running(_config(str(path))):
+    async with running(receiver_config(str(path))):
         pass
     assert asyncio.all_tasks() == before
     assert not path.exists()

@@ -10,6 +10,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from stream.access import AccessRules
 from stream.errors import ConfigError, PeerError
 from stream.http_server import Offer, Session, SignallingServer
 from tests.http_sessions import (
@@ -54,7 +55,9 @@ async def test_a_session_is_published_and_ended_over_http(http: aiohttp.ClientSe
 
 
 async def test_a_preflight_and_a_wrong_method_are_answered(http: aiohttp.ClientSession) -> None:
-    async with SignallingServer(replace(CONFIG, token="t"), Acceptor()) as server:
+    async with SignallingServer(
+        replace(CONFIG, access=AccessRules(publish_token="t")), Acceptor()
+    ) as server:
         async with http.options(server.url) as response:
             assert response.status == 204
             assert response.headers["Accept-Post"] == "application/sdp"
@@ -67,7 +70,9 @@ async def test_a_preflight_and_a_wrong_method_are_answered(http: aiohttp.ClientS
 
 async def test_a_wrong_token_opens_nothing(http: aiohttp.ClientSession) -> None:
     accept = Acceptor()
-    async with SignallingServer(replace(CONFIG, token="right"), accept) as server:
+    async with SignallingServer(
+        replace(CONFIG, access=AccessRules(publish_token="right")), accept
+    ) as server:
         for headers in (SDP, SDP | {"Authorization": "Bearer wrong"}):
             async with http.post(server.url, data=OFFER, headers=headers) as response:
                 assert response.status == 401
@@ -253,7 +258,9 @@ async def test_an_address_that_is_not_ours_is_one_line() -> None:
 async def test_an_open_door_to_the_network_is_warned_about(
     caplog: pytest.LogCaptureFixture, host: str, token: str | None, warns: bool
 ) -> None:
-    async with SignallingServer(replace(CONFIG, host=host, token=token), Acceptor()) as server:
+    async with SignallingServer(
+        replace(CONFIG, host=host, access=AccessRules(publish_token=token)), Acceptor()
+    ) as server:
         assert server.url.startswith("http://127.0.0.1:")
     assert ("may publish" in caplog.text) is warns
 
@@ -263,7 +270,9 @@ async def test_nothing_secret_is_logged(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     accept = Acceptor()
-    async with SignallingServer(replace(CONFIG, token="s3cret"), accept) as server:
+    async with SignallingServer(
+        replace(CONFIG, access=AccessRules(publish_token="s3cret")), accept
+    ) as server:
         headers = SDP | {"Authorization": "Bearer s3cret"}
         async with http.post(server.url, data=OFFER, headers=headers) as response:
             session_id = response.headers["Location"].rpartition("/")[2]

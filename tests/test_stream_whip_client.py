@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from stream.access import AccessRules
 from stream.errors import ConfigError, PeerError, SignallingError
 from stream.http_server import HttpConfig, Offer, Session, SignallingServer
 from stream.whip_client import CounterOffer, WhepAnswer, WhepClient, WhipClient
@@ -109,7 +110,7 @@ async def test_the_reason_for_a_refused_offer_reaches_the_user() -> None:
     ("token", "words"), [(None, "wants a token"), ("wrong-one", "rejected the token")]
 )
 async def test_a_token_that_does_not_fit_is_the_users_to_fix(token: str | None, words: str) -> None:
-    config = HttpConfig(host="127.0.0.1", port=0, token="right")
+    config = HttpConfig(host="127.0.0.1", port=0, access=AccessRules(publish_token="right"))
     async with SignallingServer(config, accept) as server:
         async with WhipClient(server.url, token) as client:
             with pytest.raises(ConfigError, match=words) as caught:

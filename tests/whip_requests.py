@@ -43,6 +43,7 @@ def patch(path: str, condition: str | None, body: str = FRAGMENT) -> HttpRequest
 def status(decision: Decision) -> int:
     assert isinstance(decision, HttpResponse), decision
     if decision.status >= 400:
+        assert isinstance(decision.body, str)
         assert decision.body.count("\n") == 1
         assert decision.body.endswith("\n")
         assert len(decision.body) > 5
