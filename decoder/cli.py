@@ -18,7 +18,7 @@ async def receive(config: Annotated[ReceiverConfig, Parameter(name="*")]) -> Non
     from decoder.receiver import run  # only now: --help need not load codecs
     from stream.log import set_up_logging
 
-    set_up_logging(verbose=config.verbose)
+    set_up_logging(verbose=config.verbose, log_format=config.log_format)
     await run(config)
 
 

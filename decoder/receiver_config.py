@@ -14,8 +14,10 @@ from decoder.model_choice import AUTO
 from decoder.sink import NullTarget, numbered, parse_target, public_name
 from stream.access import AccessRules, check_token, parse_stream_token
 from stream.config import HostPort
+from stream.config_file import ConfigFilePath
 from stream.errors import ConfigError
 from stream.flag_types import AddressOrNone, BearerToken, PictureSize, StreamNames
+from stream.log import LogFormat
 from stream.sdp_exchange import check_url
 from stream.signalling import HttpConfig
 
@@ -66,6 +68,12 @@ class ReceiverConfig:
 
     verbose: bool = False
     """Log more: scene cuts and frames that do not decode."""
+
+    log_format: LogFormat = "text"
+    """json: one object a line, for collecting."""
+
+    config: ConfigFilePath = None
+    """Take settings from this TOML file: flags by their names without --."""
 
     view_token: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from typing import TextIO
 from decoder.pipeline_counts import PipelineCounts
 from decoder.wire_meter import WireMeter, WireTotals
 from stream.errors import ConfigError
+from stream.log import FIGURES, logs_json
 from stream.peer import PeerStats
 from stream.stats import Percentiles
 
@@ -58,7 +59,7 @@ class Reporter:
         record |= {"latency_ms": latency, "outputs": _output_fields(counts)}
         self.records[stream] = record
         self._write_object(record)
-        if self._out.isatty():
+        if self._out.isatty() and not logs_json():
             total_ms = latency.get("total", {}).get("p95", 0.0)
             self._out.write(
                 f"\r\x1b[K{stream}: {peer.codec or '-'} {wire.rate_bps / 1000:.0f} kb/s on the "
@@ -75,6 +76,10 @@ class Reporter:
             self._out.write("\n")
             self._has_line = False
         lines = summary(stream, self._meters[stream].totals, counts, stages)
+        if logs_json():
+            figures = self.records.get(stream)
+            _log.info("%s", "; ".join(map(str.strip, lines)), extra={FIGURES: figures})
+            return
         self._out.write("\n".join(lines) + "\n")
         self._out.flush()
 

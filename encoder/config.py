@@ -12,8 +12,10 @@ from encoder.source import SourceConfig
 from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
 from stream.access import check_token
 from stream.config import format_bitrate, parse_bitrate
+from stream.config_file import ConfigFilePath
 from stream.errors import ConfigError
 from stream.flag_types import BearerToken, BitrateOrAuto, PictureSizeOrAuto, StreamName, one_value
+from stream.log import LogFormat
 from stream.sdp_exchange import check_url
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
 
@@ -69,6 +71,12 @@ class SenderConfig:
 
     verbose: bool = False
     """Log more: scene cuts and requests for keyframes."""
+
+    log_format: LogFormat = "text"
+    """json: one object a line, for collecting."""
+
+    config: ConfigFilePath = None
+    """Take settings from this TOML file: flags by their names without --."""
 
     def __post_init__(self) -> None:
         check_url(self.whip)

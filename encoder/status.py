@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from types import TracebackType
 from typing import Self, TextIO
 
 from encoder.live_encoder import EncodeCounts
+from stream.log import FIGURES, logs_json
 from stream.peer import PeerStats
+
+_log = logging.getLogger(__name__)
 
 INTERVAL_MS = 1000.0
 
@@ -56,6 +60,22 @@ class StatusLine:
             line += f", not encoded {stats.encode_errors}"
         if stats.rtt_ms is not None:
             line += f", rtt {stats.rtt_ms:.0f} ms"
+        if logs_json():
+            figures = {
+                "codec": stats.codec,
+                "frames_per_s": round(1000 * frames / elapsed_ms, 1),
+                "video_bps": round(1000 * video_kbps),
+                "target_bps": counts.target_bps,
+                "wire_bps": round(1000 * wire_kbps),
+                "keyframes": counts.keyframes,
+                "frames_dropped": frames_dropped,
+                "packets_lost": stats.packets_lost,
+                "encode_errors": stats.encode_errors,
+                "rtt_ms": stats.rtt_ms,
+            }
+            _log.info("%s", line, extra={FIGURES: figures})
+            self._remember(counts, stats, now_ms)
+            return
         self._has_line = self._out.isatty()
         self._out.write(f"\r\x1b[K{line}" if self._has_line else f"{line}\n")
         self._out.flush()

@@ -32,6 +32,7 @@ an inference library, or a defect of ours); 130 and 141 as shells report Ctrl-C 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -45,9 +46,13 @@ from cyclopts.exceptions import (
     UnusedCliTokensError,
 )
 
+from stream.config_file import apply_config_file
 from stream.errors import ConfigError, EdvrError, InferenceFailed, PeerError
+from stream.log import logs_json
 
 DISTRIBUTION = "edvr-live"
+
+_log = logging.getLogger(__name__)
 
 EXIT_BROKE = 1
 EXIT_USER = 2
@@ -69,6 +74,7 @@ def make_app(name: str, summary: str) -> App:
         exit_on_error=False,
         print_error=False,
         result_action="return_value",
+        config=apply_config_file,  # for commands that have the flag
     )
 
 
@@ -106,7 +112,10 @@ def run_command(app: App, arguments: Sequence[str] | None = None) -> int:
         if not isinstance(cause, Exception):
             raise  # SystemExit and the like mean what they say
         message, status = _explain(app, cause)
-        print(f"{app.name[0]}: {one_line(message)}", file=sys.stderr)
+        if logs_json():
+            _log.error("%s", one_line(message))
+        else:
+            print(f"{app.name[0]}: {one_line(message)}", file=sys.stderr)
         return status
 
 
