@@ -1,6 +1,6 @@
 """The words of signalling over HTTP: how a server is configured, and the messages it deals in.
 
-Pure values: `stream.whip` holds the rules, `stream.http_server` the sockets.
+Pure values: `stream.session_table` holds the rules, `stream.http_server` the sockets.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from stream.access import AccessRules, Right
 from stream.cors import check_origin
@@ -62,10 +62,14 @@ class HttpConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a client wants to publish: `sdp` is checked for its form only."""
+    """What a client wants to publish or view: `sdp` is checked for its form only.
+
+    view: when viewing, the picture that was restored or the one that was received.
+    """
 
     stream: str
     sdp: str
+    view: Literal["restored", "received"] = "restored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
