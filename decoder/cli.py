@@ -12,8 +12,11 @@ from stream.command_line import make_app, run_command
 app = make_app("edvr-receive", "Receive live video over WebRTC, restore it to HD, write it out.")
 
 
+_DEFAULTS = ReceiverConfig()
+
+
 @app.default
-async def receive(config: Annotated[ReceiverConfig, Parameter(name="*")]) -> None:
+async def receive(config: Annotated[ReceiverConfig, Parameter(name="*")] = _DEFAULTS) -> None:
     """Receive until interrupted."""
     from decoder.receiver import run  # only now: --help need not load codecs
     from stream.log import set_up_logging

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from decoder.frame_rate import FrameRateGuess
 from decoder.sink_thread import SinkCounters, SinkThread, start_sink
@@ -18,14 +19,19 @@ CLOSE_S = 8.0
 """How long all sinks together may take to finish."""
 
 
+Tap = Callable[[Frame | AudioChunk], None]
+"""Looks on: gets whatever the sinks get, when they get it, and must not block."""
+
+
 class Outputs:
     """One thread a sink, which starts with the first frames, whose rate it needs to know.
 
     One thread calls the methods; `counters` may be called from any.
     """
 
-    def __init__(self, targets: tuple[str, ...]) -> None:
-        self._targets = targets
+    def __init__(self, targets: tuple[str, ...], *, tap: Tap | None = None) -> None:
+        self._targets, self._tap = targets, tap
+        self._is_open = False
         self._frame_rate = FrameRateGuess()
         self._early: list[Frame] = []  # until the frame rate is known: at most a few
         self._audio: deque[AudioChunk] = deque(maxlen=HELD_AUDIO_CHUNKS)
@@ -38,7 +44,7 @@ class Outputs:
 
     def put_frame(self, frame: Frame) -> None:
         """Hand a restored frame to every sink, and the sound up to it. Raises ConfigError."""
-        if not self._sinks:
+        if not self._is_open:
             self._early.append(frame)
             if self._frame_rate.is_ready:
                 self._open()
@@ -53,7 +59,7 @@ class Outputs:
         """No frame will come soon: hand out everything that waits for one. Raises ConfigError."""
         if self._early:
             self._open()
-        if self._sinks:
+        if self._is_open:
             self._release_audio(None)
 
     def counters(self) -> tuple[SinkCounters, ...]:
@@ -75,13 +81,13 @@ class Outputs:
         )
         with self._lock:
             self._sinks = opened
+        self._is_open = True
         early, self._early = self._early, []
         for frame in early:
             self._hand_out(frame)
 
     def _hand_out(self, frame: Frame) -> None:
-        for sink in self._sinks:
-            sink.put(frame)
+        self._hand_to_all(frame)
         self._release_audio(frame.pts)
 
     def _release_audio(self, until: int | None) -> None:
@@ -89,5 +95,10 @@ class Outputs:
         limit = None if until is None else audio_pts(until)
         while self._audio and (limit is None or self._audio[0].pts <= limit):
             chunk = self._audio.popleft()
-            for sink in self._sinks:
-                sink.put(chunk)
+            self._hand_to_all(chunk)
+
+    def _hand_to_all(self, item: Frame | AudioChunk) -> None:
+        for sink in self._sinks:
+            sink.put(item)
+        if self._tap is not None:
+            self._tap(item)

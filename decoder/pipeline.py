@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from decoder.backlog import Backlog
 from decoder.output_timeline import OutputTimeline
-from decoder.outputs import Outputs
+from decoder.outputs import Outputs, Tap
 from decoder.pipeline_counts import PipelineCounts
 from decoder.restorer import Restorer
 from stream.audio import AudioChunk, audio_pts
@@ -50,19 +50,22 @@ class Pipeline:
         outputs: tuple[str, ...],
         *,
         lr_outputs: tuple[str, ...] = (),
+        tap: Tap | None = None,
+        lr_tap: Tap | None = None,
         on_failure: Callable[[EdvrError], None],
     ) -> None:
         """open_restorer: called once, on the pipeline's thread, which then owns and closes it.
 
-        lr_outputs: where the pictures go as they travelled, before restoration.
+        lr_outputs: where the pictures go as they travelled, before restoration. tap and lr_tap
+        look on at both.
         on_failure: called once, from the pipeline's thread, when it cannot go on.
         """
         self.name = name
         self._open_restorer, self._on_failure = open_restorer, on_failure
         self._latency_ms = {stage: Percentiles() for stage in STAGES}
         self._timeline = OutputTimeline()
-        self._outputs = Outputs(outputs)
-        self._lr_outputs = Outputs(lr_outputs) if lr_outputs else None
+        self._outputs = Outputs(outputs, tap=tap)
+        self._lr_outputs = Outputs(lr_outputs, tap=lr_tap)
         self._backlog = Backlog()
         self._dropped_before = 0  # by buffers of earlier sessions, and skipped
         self._dropped_logged = 0
@@ -127,8 +130,7 @@ class Pipeline:
             self._on_failure(EdvrError(f"stream {self.name}: restoring failed: {error}"))
         finally:
             self._outputs.close()
-            if self._lr_outputs is not None:
-                self._lr_outputs.close()
+            self._lr_outputs.close()
             if restorer is not None:
                 restorer.close()
 
@@ -178,9 +180,8 @@ class Pipeline:
         if frame.entered_ms is not None:
             self._latency_ms["wait"].add(now_ms - frame.entered_ms)
         out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
-        if self._lr_outputs is not None:
-            self._lr_outputs.expect(out_pts)
-            self._lr_outputs.put_frame(frame.at(out_pts))
+        self._lr_outputs.expect(out_pts)
+        self._lr_outputs.put_frame(frame.at(out_pts))
         self._outputs.expect(out_pts)
         try:
             self._emit(restorer.push(frame.at(out_pts)))
@@ -237,8 +238,7 @@ class Pipeline:
         """Nothing more is coming soon: hand out what waits for it."""
         self._emit(restorer.flush())
         self._outputs.settle()
-        if self._lr_outputs is not None:
-            self._lr_outputs.settle()
+        self._lr_outputs.settle()
         self._note(restorer)
 
     def _emit(self, frames: list[Frame]) -> None:

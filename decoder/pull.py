@@ -22,8 +22,12 @@ sends when it has connected. A backlog that stands is cut by `decoder.backlog`."
 
 def new_peer(is_local: bool) -> ReceivingPeer:
     """A peer of the receiver; `is_local`: only this machine can reach it."""
-    scope = NetworkScope.LOOPBACK if is_local else NetworkScope.ALL
-    return ReceivingPeer(scope, video_capacity=VIDEO_BUFFER_FRAMES)
+    return ReceivingPeer(network_scope(is_local), video_capacity=VIDEO_BUFFER_FRAMES)
+
+
+def network_scope(is_local: bool) -> NetworkScope:
+    """Which addresses peers are told of; `is_local`: only this machine can reach the receiver."""
+    return NetworkScope.LOOPBACK if is_local else NetworkScope.ALL
 
 
 async def pull(url: str, token: str | None, *, attach: Callable[[ReceivingPeer], None]) -> None:

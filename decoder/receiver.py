@@ -19,17 +19,19 @@ from functools import partial
 from decoder.config import RestorerConfig
 from decoder.operations import OperationsService
 from decoder.pipeline import Pipeline
-from decoder.pull import new_peer, pull
+from decoder.pull import network_scope, new_peer, pull
 from decoder.receiver_config import DEFAULT_LISTEN, MAX_STREAMS, ReceiverConfig
 from decoder.report import Reporter
 from decoder.restorer import Restorer
 from decoder.sink import check_target, parse_target
 from decoder.sink_thread import SinkCounters, SinkState
+from decoder.viewing.sessions import StreamViews, Viewing
 from stream.config import HostPort, is_loopback
 from stream.errors import ConfigError, EdvrError, SignallingError, SinkError
 from stream.frame import Size
 from stream.http_server import Offer, SignallingServer
 from stream.peer import ReceivingPeer
+from stream.whep_service import WhepService
 
 _log = logging.getLogger(__name__)
 
@@ -117,8 +119,12 @@ class Receiver:
         operations = OperationsService(
             self._config.http.access, records=self._records, end_stream=self._end_stream
         )
-        server = SignallingServer(self._config.http, self._accept, (operations,))
+        listen = self._config.listen or DEFAULT_LISTEN
+        viewing = Viewing(network_scope(is_loopback(listen.host)), self._views_of)
+        whep = WhepService(self._config.http, viewing, max_viewers=self._config.max_viewers)
+        server = SignallingServer(self._config.http, self._accept, (operations, whep))
         await server.start()
+        stack.push_async_callback(whep.close)
         stack.push_async_callback(server.stop)
         self.url = server.url
         _log.info("listening for publishers at %s", self.url)
@@ -173,8 +179,7 @@ class Receiver:
         _log.info("stream %s: ended by request", name)
         self._ending.add(name)
         try:
-            await stream.peer.close()
-            await asyncio.to_thread(stream.pipeline.close)
+            await stream.close()
             self._summarise(name, stream)
         finally:
             self._ending.discard(name)
@@ -193,19 +198,25 @@ class Receiver:
             spare, self._spare = self._spare, None
             self._lives[name] += 1
             life = self._lives[name]
+            views = StreamViews(name)
             pipeline = Pipeline(
                 name,
                 partial(_restorer, spare, self._config.restorer),
                 self._config.outputs_of(name, life=life),
                 lr_outputs=self._config.lr_outputs_of(name, life=life),
+                tap=views.restored.put,
+                lr_tap=views.received.put,
                 on_failure=self._on_pipeline_failure,
             )
-            stream = self._streams[name] = _Stream(pipeline=pipeline, peer=peer)
+            stream = self._streams[name] = _Stream(pipeline=pipeline, peer=peer, views=views)
             self._report()  # so that it is listed from now on
         else:
             self._reporter.start_session(name, stream.peer.stats(), now_ms=now_ms)
             stream.peer = peer
         stream.pipeline.attach(peer.video, peer.audio)
+
+    def _views_of(self, name: str) -> StreamViews | None:
+        return self._streams[name].views if name in self._streams else None
 
     def _on_pipeline_failure(self, error: EdvrError) -> None:
         with contextlib.suppress(RuntimeError):  # the event loop may have ended meanwhile
@@ -232,12 +243,13 @@ class Receiver:
         now_ms = 1000 * time.monotonic()
         for name, stream in self._streams.items():
             counts, stages = stream.pipeline.counts(), stream.pipeline.stage_percentiles()
-            self._reporter.update(name, stream.peer.stats(), counts, stages, now_ms=now_ms)
+            viewers = stream.views.counts()
+            self._reporter.update(
+                name, stream.peer.stats(), counts, stages, viewers=viewers, now_ms=now_ms
+            )
 
     async def _close(self) -> None:
-        streams = self._streams.values()
-        await asyncio.gather(*(stream.peer.close() for stream in streams))
-        await asyncio.gather(*(asyncio.to_thread(stream.pipeline.close) for stream in streams))
+        await asyncio.gather(*(stream.close() for stream in self._streams.values()))
         if self._spare is not None:
             self._spare.close()
         self._report()
@@ -250,6 +262,13 @@ class Receiver:
 class _Stream:
     pipeline: Pipeline
     peer: ReceivingPeer
+    views: StreamViews
+
+    async def close(self) -> None:
+        """Send publisher and viewers away, finish the outputs."""
+        await self.peer.close()
+        await self.views.close()
+        await asyncio.to_thread(self.pipeline.close)
 
     @property
     def is_publishing(self) -> bool:

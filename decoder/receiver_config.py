@@ -32,9 +32,9 @@ MAX_STREAMS = 8
 class ReceiverConfig:
     """Where from, how restored, where to."""
 
-    outputs: Annotated[StreamNames, Parameter(name="--output")]
+    outputs: Annotated[StreamNames, Parameter(name="--output")] = ()
     """Where restored video goes: FILE.mp4, FILE.mkv, rtmp://…, srt://…, hls:DIR, y4m:- or null:;
-    any number. {stream} in it stands for the stream's name."""
+    any number. {stream} in it stands for the stream's name. Without one it can be viewed only."""
 
     lr_outputs: Annotated[StreamNames, Parameter(name="--lr-output")] = ()
     """Where the small pictures go as they travelled, in the same forms; for comparing."""
@@ -47,6 +47,9 @@ class ReceiverConfig:
 
     token: BearerToken = None
     """Bearer token that publishers must show, or that the WHEP endpoint asks for."""
+
+    max_viewers: int = 32
+    """How many may view at the same time, in browsers and by WHEP, all streams together."""
 
     size: PictureSize = DEFAULT_SIZE
     """Box that the restored picture fills, keeping its aspect ratio."""
@@ -116,6 +119,8 @@ class ReceiverConfig:
         if self.whep is not None:
             check_url(self.whep)
         check_token(self.token)
+        if self.max_viewers < 0:
+            raise ConfigError(f"--max-viewers must be at least 0, got {self.max_viewers}")
         if self.request_rate < 0:
             raise ConfigError(f"--request-rate must not be below 0, got {self.request_rate:g}")
         if self.stats is not None and not self.stats.absolute().parent.is_dir():

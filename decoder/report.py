@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TextIO
 
 from decoder.pipeline_counts import PipelineCounts
+from decoder.viewing.view import ViewCounts
 from decoder.wire_meter import WireMeter, WireTotals
 from stream.errors import ConfigError
 from stream.log import FIGURES, logs_json
@@ -45,7 +48,14 @@ class Reporter:
             self._meters[stream].end_session(previous)
 
     def update(
-        self, stream: str, peer: PeerStats, counts: PipelineCounts, stages: Stages, *, now_ms: float
+        self,
+        stream: str,
+        peer: PeerStats,
+        counts: PipelineCounts,
+        stages: Stages,
+        *,
+        viewers: Mapping[str, ViewCounts] = MappingProxyType({}),
+        now_ms: float,
     ) -> None:
         """Write one object and renew the status line."""
         wire = self._meters[stream].update(peer, now_ms=now_ms)
@@ -57,6 +67,7 @@ class Reporter:
         record = {"time_ms": round(now_ms), "stream": stream, "codec": peer.codec}
         record |= _wire_fields(wire) | _frame_fields(counts)
         record |= {"latency_ms": latency, "outputs": _output_fields(counts)}
+        record["viewers"] = {view: asdict(each) for view, each in viewers.items()}
         self.records[stream] = record
         self._write_object(record)
         if self._out.isatty() and not logs_json():

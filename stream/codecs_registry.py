@@ -128,7 +128,16 @@ def _check_aiortc() -> None:
     expected: list[tuple[Callable[..., object], tuple[str, ...]]] = [
         (rtcrtpsender.RTCRtpSender._next_encoded_frame, ("get_encoder", "encode")),
         (rtcrtpsender.RTCRtpSender._handle_rtcp_packet, ("target_bitrate", "_send_keyframe")),
-        (rtcrtpsender.RTCRtpSender._run_rtp, ("_RTCRtpSender__ntp_timestamp", "marker")),
+        (
+            rtcrtpsender.RTCRtpSender._run_rtp,  # stream/coded_sender.py does the same
+            (
+                *("_RTCRtpSender__ntp_timestamp", "_RTCRtpSender__rtp_timestamp", "marker"),
+                *("_RTCRtpSender__rtp_started", "_RTCRtpSender__rtp_exited"),
+                *("_RTCRtpSender__rtp_history", "_RTCRtpSender__rtp_header_extensions_map"),
+                *("_RTCRtpSender__octet_count", "_RTCRtpSender__packet_count"),
+            ),
+        ),
+        (rtcrtpsender.RTCRtpSender.send, ("_run_rtp", "_RTCRtpSender__mid")),
         (rtcrtpsender.RTCRtpSender._run_rtcp, ("_RTCRtpSender__ntp_timestamp", "RtcpSrPacket")),
         (rtcrtpreceiver.RTCRtpReceiver.__init__, ("JitterBuffer", "NackGenerator")),
         (rtcrtpreceiver.RTCRtpReceiver._handle_rtp_packet, ("depayload", "_data", "missing")),

@@ -93,7 +93,9 @@ class HttpSessions:
         """Sessions that are open, or about to be."""
         return len(self._table)
 
-    async def respond(self, request: HttpRequest, *, is_gone: Callable[[], bool]) -> HttpResponse:
+    async def respond(
+        self, request: HttpRequest, *, is_gone: Callable[[], bool] = lambda: False
+    ) -> HttpResponse:
         """The response to a request. is_gone: whether the client closed the connection."""
         decision = self._table.handle(request)
         match decision:

@@ -52,6 +52,18 @@ class IcePath:
         self.rtt_ms: float | None = None
         """Smoothed round trip of STUN binding requests; None until one was answered."""
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the system has not taken yet: asyncio keeps it, without a limit of its own."""
+        transports = (
+            protocol.transport for connection in self._adopted for protocol in connection._protocols
+        )
+        return sum(
+            transport.get_write_buffer_size()
+            for transport in transports
+            if isinstance(transport, asyncio.WriteTransport)
+        )
+
     def adopt(self, connection: aioice.Connection) -> None:
         """Take over a connection that has not gathered candidates yet; once is enough."""
         if any(connection is known for known in self._adopted):

@@ -36,18 +36,19 @@ class WhepResources(SessionTable):
         config: HttpConfig,
         *,
         is_known: Callable[[str], bool],
+        max_viewers: int,
         new_id: Callable[[], str] = lambda: secrets.token_urlsafe(SESSION_ID_BYTES),
     ) -> None:
-        """is_known: whether there is a stream of this name."""
+        """is_known: whether there is a stream of this name. max_viewers: of all together."""
         super().__init__(config, new_id=new_id)
-        self._is_known = is_known
+        self._is_known, self._max_viewers = is_known, max_viewers
 
     def offered(self, endpoint: re.Match[str], sdp: str) -> Decision:
         """Reserve a place, if the stream is there and a place is free."""
         stream = endpoint["stream"] or DEFAULT_STREAM
         if not self._is_known(stream):
             return error(404, f"there is no stream {stream}")
-        if len(self) >= self._config.max_viewers:
+        if len(self) >= self._max_viewers:
             return no_session_free()
         is_lr = endpoint["lr"] is not None
         return self.reserve(Offer(stream=stream, sdp=sdp, view="received" if is_lr else "restored"))

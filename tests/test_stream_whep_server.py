@@ -19,10 +19,13 @@ from tests.whip_requests import CONFIG, OFFER, SDP, post, status
 SECRET = replace(CONFIG, access=AccessRules(publish_token="publish", view_token="view"))
 
 
-def table(config: HttpConfig = CONFIG) -> WhepResources:
+def table(config: HttpConfig = CONFIG, *, max_viewers: int = 9) -> WhepResources:
     numbers = count(1)
     return WhepResources(
-        config, is_known=lambda name: name in ("live", "b"), new_id=lambda: f"id{next(numbers)}"
+        config,
+        is_known=lambda name: name in ("live", "b"),
+        max_viewers=max_viewers,
+        new_id=lambda: f"id{next(numbers)}",
     )
 
 
@@ -75,7 +78,7 @@ def test_what_is_wrong_has_its_status(request_: HttpRequest, expected: int) -> N
 
 
 def test_many_view_one_stream_until_the_limit() -> None:
-    resources = table()
+    resources = table(max_viewers=2)
     _, path = viewed(resources)
     viewed(resources)
     full = resources.handle(post("/whep/b"))

@@ -1,0 +1,168 @@
+"""One picture of one stream, compressed once for all who view it, and not at all for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from decoder.sink_queue import SinkQueue
+from decoder.viewing.keyframe_gate import KeyframeGate
+from decoder.viewing.view_codec import ViewAudio, ViewQuality, ViewVideo
+from stream.audio import AudioChunk
+from stream.buffer import BufferClosed
+from stream.coded_media import CodedUnit
+from stream.errors import CodecError
+from stream.frame import Frame
+from stream.viewing_peer import ViewingPeer
+
+QUEUED_FRAMES = 6
+"""0.25 s at 25 fps: viewers are live, and miss pictures rather than fall behind."""
+
+CLOSE_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewCounts:
+    """What one view did so far.
+
+    viewers: now. frames_encoded, bytes_encoded: once, however many viewed. frames_dropped: since
+    compressing was behind. frames_unsent: pictures and sound that slow viewers did not get.
+    """
+
+    viewers: int = 0
+    frames_encoded: int = 0
+    keyframes_encoded: int = 0
+    bytes_encoded: int = 0
+    frames_dropped: int = 0
+    frames_unsent: int = 0
+
+
+class View:
+    """`put` may be called from any thread; `add` and `remove` belong to the event loop.
+
+    Data flow: put -> SinkQueue -> one thread [ViewVideo, ViewAudio] -> event loop -> each viewer's
+    CodedQueue -> RTP.
+    """
+
+    def __init__(self, name: str, quality: ViewQuality, loop: asyncio.AbstractEventLoop) -> None:
+        self._name, self._quality, self._loop = name, quality, loop
+        self._peers: dict[ViewingPeer, None] = {}  # in order, and quick to leave
+        self._queue: SinkQueue | None = None
+        self._thread: threading.Thread | None = None
+        self._gate = KeyframeGate()
+        self._lock = threading.Lock()  # guards the gate and the sums below
+        self._frames_encoded = self._keyframes_encoded = self._bytes_encoded = 0
+        self._dropped_before = self._unsent_before = 0
+
+    def put(self, item: Frame | AudioChunk) -> None:
+        """Take what may be shown; never blocks, and does nothing while nobody views."""
+        if (queue := self._queue) is not None:
+            queue.put(item)
+
+    def add(self, peer: ViewingPeer) -> None:
+        """Send to this viewer from now on."""
+        self._peers[peer] = None
+        if self._queue is None:
+            queue = self._queue = SinkQueue(capacity=QUEUED_FRAMES)
+            self._thread = threading.Thread(
+                target=self._run, args=(queue,), name=f"view {self._name}", daemon=True
+            )
+            self._thread.start()
+        self.want_keyframe(peer)
+
+    def remove(self, peer: ViewingPeer) -> None:
+        """The viewer has left; compressing ends with the last one."""
+        if peer not in self._peers:
+            return
+        del self._peers[peer]
+        self._unsent_before += peer.frames_dropped
+        with self._lock:
+            self._gate.forget(peer)
+        if not self._peers:
+            self._stop()
+
+    def want_keyframe(self, peer: ViewingPeer) -> None:
+        """This viewer cannot go on without a keyframe."""
+        if peer in self._peers:
+            with self._lock:
+                self._gate.request(peer, now_ms=_now_ms())
+
+    def counts(self) -> ViewCounts:
+        """A snapshot; on the event loop."""
+        queue = self._queue
+        with self._lock:
+            return ViewCounts(
+                viewers=len(self._peers),
+                frames_encoded=self._frames_encoded,
+                keyframes_encoded=self._keyframes_encoded,
+                bytes_encoded=self._bytes_encoded,
+                frames_dropped=self._dropped_before + (queue.frames_dropped if queue else 0),
+                frames_unsent=self._unsent_before
+                + sum(peer.frames_dropped for peer in self._peers),
+            )
+
+    async def close(self) -> None:
+        """Let go of all viewers and end the thread."""
+        for peer in list(self._peers):
+            self.remove(peer)
+        if (thread := self._thread) is not None:
+            await asyncio.to_thread(thread.join, CLOSE_S)
+
+    def _stop(self) -> None:
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            self._dropped_before += queue.frames_dropped
+            queue.clear()
+            queue.close()
+
+    def _run(self, queue: SinkQueue) -> None:
+        video, audio = ViewVideo(self._quality), ViewAudio()
+        has_failed = False
+        while True:
+            try:
+                item = queue.get()
+            except BufferClosed:
+                return
+            try:
+                units = self._encode(item, video, audio)
+            except CodecError as error:
+                if not has_failed:
+                    _log.warning("view %s: a picture was not sent: %s", self._name, error)
+                has_failed = True
+                continue
+            except Exception:  # a defect must be seen, and must not leave the viewers waiting
+                _log.exception("view %s: compressing failed", self._name)
+                continue
+            with contextlib.suppress(RuntimeError):  # the event loop may have ended meanwhile
+                self._loop.call_soon_threadsafe(self._deliver, units)
+
+    def _encode(
+        self, item: Frame | AudioChunk, video: ViewVideo, audio: ViewAudio
+    ) -> list[CodedUnit]:
+        if isinstance(item, AudioChunk):
+            return audio.encode(item)
+        with self._lock:
+            force_keyframe = self._gate.take(now_ms=_now_ms())
+        unit = video.encode(item, force_keyframe=force_keyframe)
+        if unit is None:
+            return []
+        with self._lock:
+            self._frames_encoded += 1
+            self._keyframes_encoded += unit.is_keyframe
+            self._bytes_encoded += unit.size_bytes
+        return [unit]
+
+    def _deliver(self, units: list[CodedUnit]) -> None:
+        for unit in units:
+            for peer in self._peers:
+                peer.put(unit)
+
+
+def _now_ms() -> float:
+    return 1000 * time.monotonic()

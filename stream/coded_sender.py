@@ -1,0 +1,127 @@
+"""Sends coded units through an aiortc sender, past its encoders and its executor threads.
+
+aiortc compresses for each peer anew and draws a random offset for RTP timestamps. Units that are
+compressed once for many peers go out here with their own pts as RTP timestamp, so that a viewer
+can match pictures of two sessions. Retransmission and reports stay aiortc's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import RTCRtpSender, clock
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtp import RTP_HISTORY_SIZE, RtcpSenderInfo, RtcpSrPacket, RtpPacket
+
+from stream.coded_media import CodedQueue, CodedUnit
+from stream.tracks import ReportClock
+
+BURST_PACKETS = 40
+"""Packets that leave at once; a larger frame is spread so that it fits into routers' queues."""
+
+PAUSE_S = 0.004
+
+_log = logging.getLogger(__name__)
+
+
+def send_coded(
+    sender: RTCRtpSender,
+    queue: CodedQueue,
+    *,
+    clock_hz: int,
+    reports: ReportClock,
+    is_congested: Callable[[], bool],
+) -> None:
+    """Let `sender` send what is put into `queue`, once it is started, until that is closed.
+
+    reports: gives both tracks of a peer their common NTP times. is_congested: whether packets
+    already wait in this process, so that no more should be made.
+    """
+    private: dict[str, Any] = vars(sender)  # all of aiortc's state is private
+
+    async def run_rtp(codec: RTCRtpCodecParameters) -> None:
+        private["_RTCRtpSender__rtp_started"].set()
+        try:
+            await _Sending(sender, codec, clock_hz, reports).run(queue, is_congested)
+        except (asyncio.CancelledError, ConnectionError, MediaStreamError):
+            pass
+        except Exception:  # without the event below, aiortc could never close this peer
+            _log.exception("sending to a viewer failed")
+        queue.close()
+        private["_RTCRtpSender__rtp_exited"].set()
+
+    private["_run_rtp"] = run_rtp
+
+
+class _Sending:
+    """The RTP state of one sender while it runs."""
+
+    def __init__(
+        self,
+        sender: RTCRtpSender,
+        codec: RTCRtpCodecParameters,
+        clock_hz: int,
+        reports: ReportClock,
+    ) -> None:
+        self._sender = sender
+        self._private: dict[str, Any] = vars(sender)
+        self._payload_type = codec.payloadType or 0  # negotiated by now
+        self._clock_hz = clock_hz
+        self._reports = reports
+        # In the lower half, since SRTP guesses the rollover of early packets (RFC 3711, 3.3.1).
+        self._sequence_number = sender._ssrc % 0x8000
+        self._has_reported = False
+
+    async def run(self, queue: CodedQueue, is_congested: Callable[[], bool]) -> None:
+        while (unit := await queue.get()) is not None:
+            if is_congested():
+                queue.skip()
+                continue
+            for index, payload in enumerate(unit.payloads):
+                if index and index % BURST_PACKETS == 0:
+                    await asyncio.sleep(PAUSE_S)
+                await self._send(unit, payload, is_last=index == len(unit.payloads) - 1)
+            self._private["_RTCRtpSender__ntp_timestamp"] = self._ntp(unit)
+            if not self._has_reported:
+                # The usual reports begin after a second: too late for picture and sound to start
+                # in step.
+                self._has_reported = True
+                await self._sender._send_rtcp([self._report(unit)])
+
+    async def _send(self, unit: CodedUnit, payload: bytes, *, is_last: bool) -> None:
+        packet = RtpPacket(
+            payload_type=self._payload_type,
+            sequence_number=self._sequence_number,
+            timestamp=unit.pts % (1 << 32),
+            marker=int(is_last),
+        )
+        packet.ssrc = self._sender._ssrc
+        packet.payload = payload
+        packet.extensions.abs_send_time = (clock.current_ntp_time() >> 14) & 0x00FFFFFF
+        packet.extensions.mid = self._private["_RTCRtpSender__mid"]
+        history = self._private["_RTCRtpSender__rtp_history"]
+        history[self._sequence_number % RTP_HISTORY_SIZE] = packet
+        self._sequence_number = (self._sequence_number + 1) % (1 << 16)
+        data = packet.serialize(self._private["_RTCRtpSender__rtp_header_extensions_map"])
+        await self._sender.transport._send_rtp(data)
+        self._private["_RTCRtpSender__rtp_timestamp"] = packet.timestamp
+        self._private["_RTCRtpSender__octet_count"] += len(payload)
+        self._private["_RTCRtpSender__packet_count"] += 1
+
+    def _ntp(self, unit: CodedUnit) -> int:
+        return self._reports.ntp(unit.pts, clock_hz=self._clock_hz)
+
+    def _report(self, unit: CodedUnit) -> RtcpSrPacket:
+        return RtcpSrPacket(
+            ssrc=self._sender._ssrc,
+            sender_info=RtcpSenderInfo(
+                ntp_timestamp=self._ntp(unit),
+                rtp_timestamp=unit.pts % (1 << 32),
+                packet_count=self._private["_RTCRtpSender__packet_count"],
+                octet_count=self._private["_RTCRtpSender__octet_count"],
+            ),
+        )
