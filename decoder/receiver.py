@@ -11,15 +11,16 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import partial
 
 from decoder.config import RestorerConfig
 from decoder.operations import OperationsService
 from decoder.pipeline import Pipeline
 from decoder.pull import network_scope, new_peer, pull
+from decoder.received_stream import ReceivedStream, WhipSession
 from decoder.receiver_config import DEFAULT_LISTEN, MAX_STREAMS, ReceiverConfig
 from decoder.report import Reporter
 from decoder.restorer import Restorer
@@ -79,7 +80,7 @@ class Receiver:
     def __init__(self, config: ReceiverConfig) -> None:
         """Raises ConfigError when the statistics cannot be written."""
         self._config = config
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, ReceivedStream] = {}
         self._ending: set[str] = set()
         self._lives: Counter[str] = Counter()
         self._reporter = Reporter(config.stats, sys.stderr)
@@ -129,7 +130,7 @@ class Receiver:
         self.url = server.url
         _log.info("listening for publishers at %s", self.url)
 
-    async def _accept(self, offer: Offer) -> _WhipSession:
+    async def _accept(self, offer: Offer) -> WhipSession:
         if offer.stream not in self._streams and len(self._streams) >= self._config.max_streams:
             await self._make_room()
         if offer.stream in self._ending:
@@ -142,7 +143,7 @@ class Receiver:
             await peer.close()
             raise
         self._attach(offer.stream, peer)
-        return _WhipSession(peer, answer, on_close=partial(self._log_end, offer.stream, peer))
+        return WhipSession(peer, answer, on_close=partial(self._log_end, offer.stream, peer))
 
     async def _make_room(self) -> None:
         """End a stream that nobody publishes any more, for another one to take its place."""
@@ -186,7 +187,7 @@ class Receiver:
         self._reporter.forget(name)
         return True
 
-    def _summarise(self, name: str, stream: _Stream) -> None:
+    def _summarise(self, name: str, stream: ReceivedStream) -> None:
         pipeline = stream.pipeline
         self._reporter.summarise(name, pipeline.counts(), pipeline.stage_percentiles())
 
@@ -208,7 +209,7 @@ class Receiver:
                 lr_tap=views.received.put,
                 on_failure=self._on_pipeline_failure,
             )
-            stream = self._streams[name] = _Stream(pipeline=pipeline, peer=peer, views=views)
+            stream = self._streams[name] = ReceivedStream(pipeline=pipeline, peer=peer, views=views)
             self._report()  # so that it is listed from now on
         else:
             self._reporter.start_session(name, stream.peer.stats(), now_ms=now_ms)
@@ -256,40 +257,6 @@ class Receiver:
         for name, stream in self._streams.items():
             self._summarise(name, stream)
         self._reporter.close()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Stream:
-    pipeline: Pipeline
-    peer: ReceivingPeer
-    views: StreamViews
-
-    async def close(self) -> None:
-        """Send publisher and viewers away, finish the outputs."""
-        await self.peer.close()
-        await self.views.close()
-        await asyncio.to_thread(self.pipeline.close)
-
-    @property
-    def is_publishing(self) -> bool:
-        return self.peer.connected.is_set() and not self.peer.closed.is_set()
-
-
-class _WhipSession:
-    """One publisher, as the signalling server sees it."""
-
-    def __init__(
-        self, peer: ReceivingPeer, answer_sdp: str, *, on_close: Callable[[], None]
-    ) -> None:
-        self._peer, self._on_close = peer, on_close
-        self.answer_sdp = answer_sdp
-        self.closed = peer.closed
-
-    async def close(self) -> None:
-        """End the session."""
-        await self._peer.settle()
-        self._on_close()
-        await self._peer.close()
 
 
 def _check_free(address: HostPort) -> None:

@@ -25,6 +25,7 @@ NETWORK_FILES = {
     f"stream/{name}.py"
     for name in (
         *("codecs_registry", "peer", "peer_connection", "tracks"),  # aiortc
+        *("coded_sender", "viewing_peer"),  # aiortc
         "ice_path",  # aioice
         *("http_front", "whip_client"),  # aiohttp
     )
