@@ -27,6 +27,7 @@ from decoder.restorer import Restorer
 from decoder.sink import check_target, parse_target
 from decoder.sink_thread import SinkCounters, SinkState
 from decoder.viewing.sessions import StreamViews, Viewing
+from decoder.web_pages import WebPages
 from stream.config import HostPort, is_loopback
 from stream.errors import ConfigError, EdvrError, SignallingError, SinkError
 from stream.frame import Size
@@ -83,7 +84,7 @@ class Receiver:
         self._streams: dict[str, ReceivedStream] = {}
         self._ending: set[str] = set()
         self._lives: Counter[str] = Counter()
-        self._reporter = Reporter(config.stats, sys.stderr)
+        self._reporter = Reporter(config.stats, sys.stderr, direct_ratio=config.direct_ratio)
         self._spare: Restorer | None = None
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -123,7 +124,7 @@ class Receiver:
         listen = self._config.listen or DEFAULT_LISTEN
         viewing = Viewing(network_scope(is_loopback(listen.host)), self._views_of)
         whep = WhepService(self._config.http, viewing, max_viewers=self._config.max_viewers)
-        server = SignallingServer(self._config.http, self._accept, (operations, whep))
+        server = SignallingServer(self._config.http, self._accept, (operations, whep, WebPages()))
         await server.start()
         stack.push_async_callback(whep.close)
         stack.push_async_callback(server.stop)

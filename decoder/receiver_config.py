@@ -51,6 +51,10 @@ class ReceiverConfig:
     max_viewers: int = 32
     """How many may view at the same time, in browsers and by WHEP, all streams together."""
 
+    direct_ratio: float | None = None
+    """How many times as many bits HD of this quality would take if it were sent directly, as you
+    measured it (`make demo`); shown beside the bits that travel."""
+
     size: PictureSize = DEFAULT_SIZE
     """Box that the restored picture fills, keeping its aspect ratio."""
 
@@ -119,6 +123,8 @@ class ReceiverConfig:
         if self.whep is not None:
             check_url(self.whep)
         check_token(self.token)
+        if self.direct_ratio is not None and not 0 < self.direct_ratio < 1000:
+            raise ConfigError(f"--direct-ratio must be above 0, got {self.direct_ratio:g}")
         if self.max_viewers < 0:
             raise ConfigError(f"--max-viewers must be at least 0, got {self.max_viewers}")
         if self.request_rate < 0:

@@ -26,8 +26,14 @@ Stages = Mapping[str, Percentiles]
 class Reporter:
     """Collects per stream; writes JSON lines to `stats`, a status line to `out` if a terminal."""
 
-    def __init__(self, stats: Path | None, out: TextIO) -> None:
-        """Raises ConfigError when `stats` cannot be opened."""
+    def __init__(
+        self, stats: Path | None, out: TextIO, *, direct_ratio: float | None = None
+    ) -> None:
+        """direct_ratio: how many times as many bits direct HD was measured to take.
+
+        Raises ConfigError when `stats` cannot be opened.
+        """
+        self._direct_ratio = direct_ratio
         self._out = out
         self._meters: dict[str, WireMeter] = {}
         self.records: dict[str, Mapping[str, object]] = {}
@@ -67,6 +73,8 @@ class Reporter:
         record = {"time_ms": round(now_ms), "stream": stream, "codec": peer.codec}
         record |= _wire_fields(wire) | _frame_fields(counts)
         record |= {"latency_ms": latency, "outputs": _output_fields(counts)}
+        ratio = self._direct_ratio
+        record["direct_bps"] = None if ratio is None else round(ratio * wire.rate_bps)
         record["viewers"] = {view: asdict(each) for view, each in viewers.items()}
         self.records[stream] = record
         self._write_object(record)
