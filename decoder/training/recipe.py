@@ -26,6 +26,8 @@ class Schedule:
     crop: HR side of what is shown of a patch.
     offset_rate: share of it that layers predicting offsets get (training collapses otherwise).
     chroma_weight: weight of the two chroma planes' loss beside luma's.
+    align_weight: weight at first of the alignment task (`decoder.training.alignment`); it falls
+    with the learning rate.
     blind_ratio: share of windows shown without their quantiser. still_ratio: share whose
     neighbours are the reference itself, as at stream starts and scene cuts.
     """
@@ -37,6 +39,7 @@ class Schedule:
     warm_up_steps: int = 300
     offset_rate: float = 0.1
     chroma_weight: float = 0.1
+    align_weight: float = 0.0
     blind_ratio: float = 0.1
     still_ratio: float = 0.05
     average_decay: float = 0.999

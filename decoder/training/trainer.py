@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.training.alignment import AlignmentTask
 from decoder.training.losses import planes_loss
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.samples import Batch, Samples
@@ -61,9 +62,9 @@ class Trainer:
         # twice as fast on a CPU; torch's stubs know the argument for tensors only
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.network, recipe.schedule), betas=(0.9, 0.99), weight_decay=1e-4
-        )
+        self.alignment = AlignmentTask(self.network).to(self.device)
+        groups = _parameter_groups((self.network, self.alignment), recipe.schedule)
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step = 0
         self.rng = np.random.default_rng(recipe.schedule.seed)
         if resume and self.checkpoint.exists():
@@ -118,6 +119,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             output = self.network(*lr, batch.quantiser)
         loss = planes_loss(output, (y, u, v), chroma=schedule.chroma_weight, name=schedule.loss)
+        loss = loss + schedule.align_weight * factor * self.alignment.loss((lr[0], lr[1], lr[2]))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
@@ -183,6 +185,7 @@ class Trainer:
             "step": self.step,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
+            "alignment": self.alignment.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.bit_generator.state,
         }
@@ -211,6 +214,7 @@ class Trainer:
             self.step = state["step"]
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
+            self.alignment.load_state_dict(state["alignment"])
             rates = [group["base_lr"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(state["optimizer"])
             for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
@@ -228,10 +232,11 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
     return 10 * torch.log10(255**2 / error.clamp_min(1e-6))
 
 
-def _parameter_groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+def _parameter_groups(parts: tuple[nn.Module, ...], schedule: Schedule) -> list[dict[str, Any]]:
     """Offset layers learn slower. Any: what torch's optimisers take."""
     groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
-    for name, parameter in network.named_parameters():
-        groups["conv_offset" in name].append(parameter)
+    for part in parts:
+        for name, parameter in part.named_parameters():
+            groups["conv_offset" in name].append(parameter)
     rates = {False: schedule.learning_rate, True: schedule.learning_rate * schedule.offset_rate}
     return [{"params": groups[key], "base_lr": rates[key], "lr": rates[key]} for key in groups]
