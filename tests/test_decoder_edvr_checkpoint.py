@@ -13,7 +13,7 @@ from torch import Tensor
 from decoder.edvr.checkpoint import import_checkpoint
 from decoder.edvr.network import EDVR_L, EDVR_M, Edvr, EdvrConfig
 from stream.errors import ConfigError
-from tests.edvr_published_names import basicsr_shapes, published_layers
+from tests.edvr_published_names import authors_name, basicsr_shapes, published_layers
 
 _TINY_LAYERS = published_layers(
     features=4, frames=3, groups=2, extraction_blocks=2, reconstruction_blocks=3
@@ -124,6 +124,37 @@ def test_an_mmagic_checkpoint_gives_the_same_network_as_the_basicsr_one(
     config, imported = import_checkpoint(_saved(content, tmp_path))
 
     assert config == replace(_TINY, with_tsa=with_tsa)
+    assert imported.keys() == weights.keys()
+    assert all(torch.equal(imported[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("with_tsa", [False, True])
+@pytest.mark.parametrize(("with_predeblur", "hr_in"), [(False, False), (True, False), (True, True)])
+def test_a_checkpoint_of_the_authors_own_repository_gives_the_same_network(
+    with_predeblur: bool, hr_in: bool, with_tsa: bool, tmp_path: Path
+) -> None:
+    layers = published_layers(
+        features=4,
+        frames=3,
+        groups=2,
+        extraction_blocks=2,
+        reconstruction_blocks=3,
+        with_tsa=with_tsa,
+        with_predeblur=with_predeblur,
+        hr_in=hr_in,
+    )
+    weights = _random_weights(basicsr_shapes(layers))
+    state = {
+        f"{authors_name(basicsr)}.{kind}": weights[f"{basicsr}.{kind}"]
+        for basicsr, _, shapes in layers
+        for kind in shapes
+    }
+    assert len(state) == len(weights)
+    assert "HRconv.weight" in state
+
+    config, imported = import_checkpoint(_saved(state, tmp_path))
+
+    assert config == replace(_TINY, with_tsa=with_tsa, with_predeblur=with_predeblur, hr_in=hr_in)
     assert imported.keys() == weights.keys()
     assert all(torch.equal(imported[name], weights[name]) for name in weights)
 

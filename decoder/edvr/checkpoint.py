@@ -1,4 +1,4 @@
-"""Published checkpoints: BasicSR's and mmagic's EDVR files, read into this project's network.
+"""Published checkpoints: the authors', BasicSR's and mmagic's EDVR files, read into our network.
 
 The shape of the network is read from the tensors, so no configuration file is needed; only the
 reference's place in the window is not in there (every published file has it in the middle).
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from decoder.edvr.network import Edvr, EdvrConfig
+from decoder.edvr.published_names import published_name
 from stream.errors import ConfigError
 
 Weights = dict[str, Tensor]
@@ -25,14 +26,6 @@ _WRAPPERS = ("params_ema", "params", "state_dict")
 
 _PREFIXES = ("generator.", "module.")
 """mmagic's name for the network inside its trainer; torch's for a distributed one."""
-
-# mmagic's names to the published ones; `.conv.` is its convolution inside a block with activation.
-_RENAMES = (
-    (re.compile(r"^feat_l([23])_conv([12])\.conv\."), r"conv_l\1_\2."),
-    (re.compile(r"^pcd_alignment\."), "pcd_align."),
-    (re.compile(r"^upsample([12])\.upsample_conv\."), r"upconv\1."),
-    (re.compile(r"^((?:pcd_align|fusion)\..*)\.conv\.(weight|bias)$"), r"\1.\2"),
-)
 
 _OFFSETS_AND_MASK = 27
 """Channels that predict one group's 9 taps: an offset of two numbers and a mask each."""
@@ -44,14 +37,15 @@ _FOREIGN = re.compile(r"unsupported global:? (?:GLOBAL )?(\S+)", re.IGNORECASE)
 
 
 def import_checkpoint(path: Path, *, center_frame: int | None = None) -> tuple[EdvrConfig, Weights]:
-    """Read a BasicSR or mmagic EDVR checkpoint.
+    """Read an EDVR checkpoint of the authors, of BasicSR or of mmagic.
 
     center_frame: index of the reference in the window, oldest first; None means the middle.
     Returns the configuration that the tensors tell and weights for
     `Edvr(config).load_state_dict(weights)`: every name and shape checked, float32, owned.
     Raises ConfigError, naming what does not fit, for anything else.
     """
-    weights = _published_names(_unwrap(_load(path), path))
+    found = _unwrap(_load(path), path)
+    weights = {published_name(name): tensor for name, tensor in found.items()}
     try:
         config = config_from_weights(weights, center_frame=center_frame)
         _check_fit(config, weights)
@@ -120,15 +114,6 @@ def _unwrap(content: object, path: Path) -> Weights:
     if not weights:
         raise ConfigError(f"{path} holds no weights")
     return weights
-
-
-def _published_names(weights: Weights) -> Weights:
-    renamed: Weights = {}
-    for name, tensor in weights.items():
-        for pattern, replacement in _RENAMES:
-            name = pattern.sub(replacement, name)
-        renamed[name] = tensor
-    return renamed
 
 
 def _kernel(weights: Mapping[str, Tensor], name: str) -> tuple[int, int]:

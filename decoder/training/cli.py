@@ -69,7 +69,7 @@ def export(config: Annotated[ExportConfig, Parameter(name="*")]) -> None:
 
 @app.command(name="import")
 def import_(config: Annotated[ImportConfig, Parameter(name="*")]) -> None:
-    """Make a model folder of a published EDVR checkpoint (BasicSR's or mmagic's)."""
+    """Make a model folder of a published EDVR checkpoint (the authors', BasicSR's, mmagic's)."""
     _need_training_libraries()
     from decoder.training.publish import publish_imported
 

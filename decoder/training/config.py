@@ -111,7 +111,7 @@ class ImportConfig:
     checkpoint: Annotated[Path, Parameter(name="--checkpoint", metavar="CKPT")] = field(
         kw_only=False
     )
-    """A BasicSR or mmagic EDVR checkpoint."""
+    """An EDVR checkpoint with the names of the authors, of BasicSR or of mmagic."""
 
     out: Annotated[Path, Parameter(name="--out", metavar="OUT_DIR")] = field(kw_only=False)
     """Model folder to write."""
