@@ -16,16 +16,13 @@ from stream.errors import FrameError
 from stream.frame import Frame, Size
 from stream.frame_av import frame_from_av, frame_to_av
 
-_FLAGS = (
-    Interpolation.LANCZOS
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
 
 class LanczosScaler:
     """Resizes frames to one size. Not thread-safe; keeps the tables of the last input size."""
+
+    _kernel = Interpolation.LANCZOS
 
     def __init__(self, size: Size) -> None:
         """Raises FrameError when `size` is odd."""
@@ -46,7 +43,7 @@ class LanczosScaler:
                 frame_to_av(frame),
                 width=self._size.width,
                 height=self._size.height,
-                interpolation=_FLAGS,
+                interpolation=self._kernel | _EXACT,
             )
         except (av.error.FFmpegError, ValueError) as error:
             raise FrameError(f"cannot scale {frame.size} to {self._size}: {error}") from error

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from decoder.training.clip_reader import (
     CLIP_SUFFIXES,
@@ -21,9 +19,9 @@ from decoder.training.clip_reader import (
     read_clip,
     thinning_of,
 )
+from decoder.training.still_camera import StillCamera
 from stream.errors import ConfigError
 from stream.frame import Frame
-from stream.frame_av import frame_from_av
 
 SIZE_MULTIPLE = 32
 """Sides are cropped to this, so that every rung of it is whole macroblocks or nearly."""
@@ -57,15 +55,22 @@ class Shot:
         return f"{self.path.stem[:24]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def find_shots(folder: Path, *, frames: int, per_clip: int, seed: int) -> list[Shot]:
+def find_shots(
+    folder: Path, *, frames: int, per_clip: int, seed: int, leave_out: tuple[str, ...] = ()
+) -> list[Shot]:
     """Every still once, every clip up to `per_clip` pieces spread over it, shuffled by seed.
+
+    leave_out: patterns of file names, or of paths below `folder`, that are not taken.
 
     Long clips get no more pieces than short ones get whole, so that no source dominates; the
     cap for one very long clip is four times `per_clip`. Raises ConfigError when nothing is there.
     """
     shots: list[Shot] = []
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        names = path.name, path.relative_to(folder).as_posix()
+        if any(fnmatchcase(name, pattern) for name in names for pattern in leave_out):
+            continue
+        if is_still(path):
             shots.append(Shot(path=path, start=0, frames=frames, seed=seed))
         elif path.suffix.lower() in CLIP_SUFFIXES:
             total, thinning = _count_frames(path)
@@ -82,15 +87,26 @@ def find_shots(folder: Path, *, frames: int, per_clip: int, seed: int) -> list[S
     return [shots[index] for index in order]
 
 
+def is_still(path: Path) -> bool:
+    """Whether it is a picture, to be filmed."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def frame_multiple(scale: int) -> int:
+    """What sides of a shot are multiples of, so that `scale` divides luma and chroma exactly."""
+    return math.lcm(SIZE_MULTIPLE, 2 * scale)
+
+
 def read_shot(shot: Shot, *, scale: int = 2) -> tuple[list[Frame], Fraction]:
     """HR frames of a shot and their rate.
 
-    Sides are multiples of SIZE_MULTIPLE, and of twice `scale`, so that `scale` divides luma and
-    chroma exactly. Raises ConfigError when the source cannot be read or is too small.
+    Sides are multiples of `frame_multiple`. Raises ConfigError when the source cannot be read or
+    is too small.
     """
-    multiple_of = math.lcm(SIZE_MULTIPLE, 2 * scale)
-    if shot.path.suffix.lower() in PICTURE_SUFFIXES:
-        return list(_film_still(shot, multiple_of)), STILL_RATE
+    multiple_of = frame_multiple(scale)
+    if is_still(shot.path):
+        camera = StillCamera(shot.path, seed=shot.seed, multiple_of=multiple_of)
+        return list(camera.film(shot.frames)), STILL_RATE
     rate, frames = read_clip(
         shot.path, multiple_of=multiple_of, start=shot.start, highest_rate=USUAL_RATE
     )
@@ -108,59 +124,3 @@ def _count_frames(path: Path) -> tuple[int, int]:
         raise ConfigError(f"{path} is not a video that can be read") from error
     thinning = thinning_of(rate or STILL_RATE, USUAL_RATE)
     return total // thinning, thinning
-
-
-def _film_still(shot: Shot, multiple_of: int) -> Iterator[Frame]:
-    """A hand-held camera over a photograph: pan, zoom and roll that change smoothly, with blur."""
-    digest = hashlib.sha256(f"{shot.path.name}{shot.seed}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    try:
-        with Image.open(shot.path) as image:
-            photo = image.convert("RGB")
-    except OSError as error:  # Pillow's own errors are a kind of it
-        raise ConfigError(f"{shot.path} is not a picture that can be read") from error
-    # A photograph is softer than its pixel count: shrink large ones, keep small ones.
-    if min(photo.size) > 1200:
-        photo = photo.resize(
-            (photo.width * 3 // 4, photo.height * 3 // 4), Image.Resampling.LANCZOS
-        )
-    margin = 0.9
-    width = min(1280, int(photo.width * margin)) // multiple_of * multiple_of
-    height = min(720, int(photo.height * margin)) // multiple_of * multiple_of
-    if not width or not height:
-        raise ConfigError(f"{shot.path} is too small: {photo.width}x{photo.height}")
-    slack = np.array([photo.width - width, photo.height - height], float)
-    position = slack * rng.uniform(0.1, 0.9, 2)
-    velocity = rng.normal(0, rng.choice([0.3, 1.5, 5.0]), 2)
-    shake, angle, roll = rng.uniform(0, 0.6), 0.0, rng.normal(0, 0.0004)
-    zoom, zoom_rate = 1.0, rng.normal(0, 0.0006)
-    blurs = rng.random() < 0.4
-    for index in range(shot.frames):
-        exposures = 3 if blurs else 1
-        total = np.zeros((height, width, 3), np.float32)
-        for part in range(exposures):
-            seen = position + velocity * (0.5 * part / exposures)
-            total += np.asarray(_view(photo, seen, angle, zoom, width, height), np.float32)
-        picture = av.VideoFrame.from_ndarray(
-            np.round(total / exposures).astype(np.uint8), format="rgb24"
-        )
-        yield frame_from_av(picture.reformat(format="yuv420p"), pts=index)
-        velocity = velocity + rng.normal(0, 0.05 + shake, 2) * 0.3
-        for axis in range(2):  # turn round at the edges of the photograph
-            if not 0 <= position[axis] + velocity[axis] <= slack[axis]:
-                velocity[axis] *= -1
-        position = np.clip(position + velocity, 0, slack)
-        angle, zoom = angle + roll, float(np.clip(zoom + zoom_rate, 0.93, 1.0))
-
-
-def _view(
-    photo: Image.Image, at: NDArray[np.float64], angle: float, zoom: float, width: int, height: int
-) -> Image.Image:
-    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
-    centre_x, centre_y = at[0] + width / 2, at[1] + height / 2
-    shift_x = centre_x - cos * width / 2 + sin * height / 2
-    shift_y = centre_y - sin * width / 2 - cos * height / 2
-    coefficients = (cos, -sin, shift_x, sin, cos, shift_y)
-    return photo.transform(
-        (width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
-    )

@@ -51,8 +51,7 @@ def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
     """Export the averaged weights of `checkpoint` as artefact `folder`."""
     network, recipe = load_trained(checkpoint)
     config = network.config
-    corpus = recipe["corpus"]
-    rates = ", ".join(f"{rate // 1000}" for rate in corpus["bitrates_bps"])
+    codecs = tuple(codec for codec in recipe["corpus"].get("codecs", ("h264",)) if codec != "none")
     manifest = Manifest(
         name=recipe["name"],
         version=version,
@@ -64,15 +63,27 @@ def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
         inputs=("y", "u", "v", "quantiser"),
         features=LIVE_FEATURES,
         colour="limited-range 4:2:0",
-        codecs=("h264",),
-        trained_on=(
-            f"{recipe['trained_steps']} steps of {recipe['schedule']['batch']} patches; clips and "
-            f"photographs coded by the sender's H.264 at {rates} kb/s"
-        ),
+        codecs=codecs,
+        trained_on=_training(recipe, codecs),
         licence="Apache-2.0",
         sha256={},
     )
     return write_network(network, manifest, folder)
+
+
+def _training(recipe: dict[str, Any], codecs: tuple[str, ...]) -> str:
+    """What a model was trained on, in words. Any: recipe values are of many types."""
+    corpus = recipe["corpus"]
+    shown = "clips and photographs"
+    if corpus.get("exposures", 1) > 1:
+        shown += f", up to {corpus['exposures']} of them averaged into a blurred one,"
+    if codecs:
+        names = " and ".join({"h264": "H.264", "av1": "AV1"}.get(codec, codec) for codec in codecs)
+        rates = ", ".join(f"{rate // 1000}" for rate in corpus["bitrates_bps"])
+        shown += f" coded by the sender's {names} at {rates} kb/s"
+    else:
+        shown += " that were not coded"
+    return f"{recipe['trained_steps']} steps of {recipe['schedule']['batch']} patches; {shown}"
 
 
 def publish_imported(

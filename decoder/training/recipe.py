@@ -150,8 +150,8 @@ def _section(kind: type[_Section], data: Mapping[str, Any], name: str) -> _Secti
         if field not in hints:
             raise ConfigError(f"[{name}] has no {field}; known: {', '.join(hints)}")
         wanted = hints[field]
-        if wanted == tuple[int, ...] and isinstance(value, list | tuple):
-            is_right = all(type(item) is int for item in value)
+        if get_origin(wanted) is tuple and isinstance(value, list | tuple):
+            is_right = all(type(item) is get_args(wanted)[0] for item in value)
             values[field] = tuple(value)
         elif get_origin(wanted) is Literal:  # which of them, the section itself checks
             is_right = isinstance(value, str)

@@ -10,26 +10,33 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
 
 from stream.errors import CodecError
 from stream.frame import Frame, Size
-from stream.frame_av import frame_from_av
-from stream.h264_quantiser import QuantiserReader
+from stream.jitter_buffer import CodedFrame
+from stream.video_decode import VideoDecoder
 
 _ROOT = Path(__file__).parents[2]
 """Where the packages lie, in a copy of the repository and where they are installed alike."""
 
+CODECS = ("h264", "av1")
+"""What the sender's tool codes."""
+
+_CONTAINERS = {".h264": "h264", ".obu": "obu", ".ivf": "ivf"}
+"""Suffix of what it writes -> FFmpeg's name of the format."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentRung:
-    """A size and a bitrate that a clip is coded at."""
+    """A size, a bitrate and a codec that a clip is coded with."""
 
     size: Size
     bitrate_bps: int
+    codec: str = "h264"
 
     def __str__(self) -> str:
         return f"{self.size}@{self.bitrate_bps}"
@@ -38,44 +45,63 @@ class SentRung:
 def code_as_sent(clip: Path, rungs: Sequence[SentRung], folder: Path) -> dict[SentRung, Path]:
     """Downscale and code a clip at every rung, in the sender's live settings.
 
-    Returns the raw H.264 file of each rung, in `folder`; equal rungs share one.
+    Returns the raw coded file of each rung, below `folder`; equal rungs share one.
     Raises CodecError, with what the sender's tool said, when it refuses.
     """
+    files: dict[SentRung, Path] = {}
+    for codec in dict.fromkeys(rung.codec for rung in rungs):
+        wanted = list(dict.fromkeys(rung for rung in rungs if rung.codec == codec))
+        _run_sender(clip, wanted, folder / codec, codec)
+        for rung in wanted:
+            files[rung] = _written(folder / codec, rung)
+    return files
+
+
+def decoded_frames(path: Path, codec: str = "h264") -> Iterator[Frame]:
+    """Decode a file of the sender's tool as the receiver does, quantisers and all.
+
+    pts counts frames. Raises CodecError when it cannot be decoded.
+    """
+    decoder = VideoDecoder(codec)
+    index = 0
+    try:
+        with av.open(f"file:{path}", format=_CONTAINERS.get(path.suffix)) as container:
+            for packet in container.demux(video=0):
+                data = bytes(packet)
+                if data:  # the last packet of all is empty
+                    coded = CodedFrame(
+                        data=data,
+                        timestamp=index,
+                        is_keyframe=packet.is_keyframe,
+                        after_loss=False,
+                        arrived_ms=0.0,
+                    )
+                    for frame in decoder.decode(coded):
+                        yield replace(frame, pts=index, entered_ms=None)
+                        index += 1
+    except (av.FFmpegError, CodecError) as error:
+        raise CodecError(f"{path.name} cannot be decoded: {error}") from error
+
+
+def _run_sender(clip: Path, rungs: Sequence[SentRung], folder: Path, codec: str) -> None:
     command = [sys.executable, "-m", "encoder.encode_file", str(clip), str(folder)]
-    for rung in dict.fromkeys(rungs):
+    if codec != "h264":  # the tool's default
+        command += ["--codec", codec]
+    for rung in rungs:
         command += ["--rung", str(rung)]
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise CodecError(f"coding {clip.name} failed: {_last_line(done.stderr)}")
-    return {rung: folder / f"{rung}.h264" for rung in rungs}
 
 
-def decoded_frames(path: Path) -> Iterator[Frame]:
-    """Decode a raw H.264 file, each frame with the quantiser it was coded with; pts counts frames.
-
-    Raises CodecError when it cannot be decoded.
-    """
-    reader = QuantiserReader()
-    quantisers: dict[int, float | None] = {}
-    index = 0
-    try:
-        with av.open(f"file:{path}", format="h264") as container:
-            codec = av.CodecContext.create("h264", "r")
-            for number, raw in enumerate(container.demux(video=0)):
-                packet = None
-                if raw.size:
-                    packet = av.Packet(bytes(raw))
-                    packet.pts = number  # so that a decoder that holds frames back mixes none up
-                    quantisers[number] = reader.read(bytes(raw))
-                for picture in codec.decode(packet):
-                    number_in = -1 if picture.pts is None else picture.pts
-                    quantiser = quantisers.pop(number_in, None)
-                    yield frame_from_av(picture, pts=index, quantiser=quantiser)
-                    index += 1
-    except av.FFmpegError as error:
-        raise CodecError(f"{path.name} cannot be decoded: {error}") from error
+def _written(folder: Path, rung: SentRung) -> Path:
+    for suffix in _CONTAINERS:
+        path = folder / f"{rung}{suffix}"
+        if path.is_file():
+            return path
+    raise CodecError(f"the sender's tool wrote no {rung.codec} file for {rung}")
 
 
 def _last_line(text: str) -> str:
