@@ -187,23 +187,32 @@ def test_models_are_measured_in_a_table_and_in_json(
     live_artefact: Artefact, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scores = tmp_path / "scores.json"
-    command = ["eval", str(live_artefact.folder), "--clips", str(data), "--bitrates", "60k", "1M"]
+    command = ["eval", str(live_artefact.folder), "--clips", str(data), "--no-vmaf"]
+    command += ["--bitrates", "60k", "200k", "1M", "--seconds", "0.2", "--json", str(scores)]
+    command += ["--cache", str(tmp_path / "cache"), "--sheets", str(tmp_path / "sheets")]
 
-    assert run_command(app, [*command, "--seconds", "0.2", "--json", str(scores)]) == 0
+    assert run_command(app, command) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:3] for line in lines[1:5]] == [
-        [TRAINING_SOURCE, "tiny-x2", "60k"],
-        [TRAINING_SOURCE, "tiny-x2", "1M"],
-        [HELD_OUT_SOURCE, "tiny-x2", "60k"],
-        [HELD_OUT_SOURCE, "tiny-x2", "1M"],
+    rows = [(*line.split()[:3], line.split()[4]) for line in lines[1:19]]
+    assert rows == [
+        (source, "h264", rate, name)
+        for source in (TRAINING_SOURCE, HELD_OUT_SOURCE)
+        for rate in ("60k", "200k", "1M")
+        for name in ("lanczos", "bicubic", "tiny-x2")
     ]
-    assert [line.split()[:5] for line in lines[-2:]] == [
-        ["mean", "of", "2", "tiny-x2", "60k"],
-        ["mean", "of", "2", "tiny-x2", "1M"],
+    assert [line.split()[:5] for line in lines[20:23]] == [
+        ["mean", "of", "2", "h264", rate] for rate in ("60k", "200k", "1M")
     ]
+    assert lines[23].startswith(f"worst of {live_artefact.folder} against Lanczos: PSNR-Y ")
+    assert lines[24].startswith(f"BD-rate of {live_artefact.folder} against Lanczos, h264, PSNR-Y")
+    sheets = [
+        tmp_path / "sheets" / f"{s}.tiny-x2.h264.png" for s in (TRAINING_SOURCE, HELD_OUT_SOURCE)
+    ]
+    assert lines[25:] == [str(path) for path in sheets]
+    assert all(path.is_file() for path in sheets)
     content = json.loads(scores.read_text())
-    assert [score["frames"] for score in content["scores"]] == [5, 5, 5, 5]
+    assert [score["frames"] for score in content["scores"]] == [5] * 6
     assert {score["backend"].split()[0] for score in content["scores"]} == {"openvino"}
 
 
@@ -280,13 +289,15 @@ def test_without_torch_training_says_what_to_install(arguments: list[str]) -> No
 
 
 def test_without_torch_models_are_described_compiled_and_measured(
-    live_artefact: Artefact, data: Path
+    live_artefact: Artefact, data: Path, tmp_path: Path
 ) -> None:
     model = str(live_artefact.folder)
+    clip = str(data / f"{TRAINING_SOURCE}.y4m")
+    quick = ["--seconds", "0.04", "--bitrates", "60k", "--no-vmaf", "--cache", str(tmp_path)]
     commands = [
         ["info", model],
         ["build", model, "--lr-size", "64x32"],
-        ["eval", model, "--clips", str(data / f"{TRAINING_SOURCE}.y4m"), "--seconds", "0.04"],
+        ["eval", model, "--clips", clip, *quick],
     ]
     done = _without_training_libraries(
         "from decoder.training.cli import *; "

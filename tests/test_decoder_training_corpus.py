@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from decoder.training.bicubic import BicubicScaler
 from decoder.training.corpus import DESCRIPTION_FILE, MACROBLOCK, CorpusConfig, build_corpus
 from decoder.training.raw_clip import RawClip
 from stream.errors import ConfigError
-from stream.frame import Frame
+from stream.frame import Frame, Size
 from tests.training_media import moving_frame, write_footage
 
 CONFIG = CorpusConfig(
@@ -189,9 +190,81 @@ def test_footage_of_which_nothing_can_be_used_is_refused(tmp_path: Path) -> None
         build_corpus(tmp_path, tmp_path / "corpus", CONFIG)
 
 
+def test_what_a_mask_covers_is_never_cut(data: Path, tmp_path: Path) -> None:
+    # 160x128 with patches of 64 at multiples of 32: only the right bottom ones are free.
+    masks = ("river.y4m 0,0,64,128", "river.y4m 0,0,160,40", "other.y4m 0,0,160,128")
+    config = replace(CONFIG, masks=masks, bitrates_bps=(40_000_000,), moments=4)
+    build_corpus(data, tmp_path, config)
+    _, arrays = _shard(tmp_path)
+    frames = [moving_frame(index, width=160, height=128) for index in range(8)]
+    for patch in arrays["hr_y"][:, 0]:
+        assert any(
+            np.array_equal(frame.y[64:128, x : x + 64], patch) for frame in frames for x in (64, 96)
+        )
+
+
+def test_a_mask_that_leaves_no_place_and_one_on_a_still_are_refused(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "river.y4m").write_bytes((data / "river.y4m").read_bytes())
+    (mixed / "still.png").touch()
+    (mixed / "secret.png").touch()
+    masks = ("river.y4m 60,60,100,70", "still.png 0,0,8,8")
+    config = replace(CONFIG, masks=masks, leave_out=("secret*",), bitrates_bps=(40_000_000,))
+    config = replace(config, patch=128)
+    with caplog.at_level(logging.WARNING), pytest.raises(ConfigError, match="none of the 2 shots"):
+        build_corpus(mixed, tmp_path / "corpus", config)
+    assert "river.y4m: its masks leave no place for a patch" in caplog.text
+    assert "still.png: a mask lies still" in caplog.text
+
+
+def test_uncoded_lr_is_shrunk_by_bicubic_and_of_unknown_quantiser(
+    data: Path, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, codecs=("none",), bitrates_bps=(), frames=6)
+    build_corpus(data, tmp_path, config)
+    _, arrays = _shard(tmp_path)
+    assert len(arrays["lr_y"]) == 2 * 2
+    assert np.isnan(arrays["quantiser"]).all()
+    scaler = BicubicScaler(Size(width=80, height=64))
+    whole = [scaler.scale(moving_frame(index, width=160, height=128)).y for index in range(6)]
+    for window in arrays["lr_y"]:
+        for plane in window:
+            assert any(
+                np.array_equal(lr[y : y + 32, x : x + 32], plane)
+                for lr in whole
+                for y in (0, 16, 32)
+                for x in (0, 16, 32, 48)
+            )
+
+
+def test_a_corpus_from_before_a_setting_existed_was_cut_with_its_default(
+    data: Path, corpus: Path, tmp_path: Path
+) -> None:
+    path, _ = _shard(corpus)
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+    description = json.loads((corpus / DESCRIPTION_FILE).read_text())
+    for name in ("codecs", "exposures", "masks", "leave_out"):
+        del description[name]
+    (tmp_path / DESCRIPTION_FILE).write_text(json.dumps(description))
+    assert build_corpus(data, tmp_path, CONFIG) == 1
+    with pytest.raises(ConfigError, match="cut for another recipe"):
+        build_corpus(data, tmp_path, replace(CONFIG, masks=("river.y4m 0,0,2,2",)))
+    (tmp_path / DESCRIPTION_FILE).write_text("[")
+    with pytest.raises(ConfigError, match="cut for another recipe"):
+        build_corpus(data, tmp_path, CONFIG)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"codecs": ("vp9",)}, "codecs must be of"),
+        ({"codecs": ()}, "codecs must be of"),
+        ({"codecs": ("none",)}, "none when nothing is coded"),
+        ({"exposures": 4}, "exposures must be odd, got 4"),
+        ({"masks": ("river.y4m",)}, "must look like"),
         ({"patch": 48}, "patch 48 must be a multiple of 32"),
         ({"bitrates_bps": ()}, "at least one bitrate"),
         ({"frames": 4}, "4 frames are too few"),
@@ -199,6 +272,6 @@ def test_footage_of_which_nothing_can_be_used_is_refused(tmp_path: Path) -> None
         ({"lookahead": 3}, "lookahead 3 does not fit window 3"),
     ],
 )
-def test_what_cannot_be_cut_is_refused(change: dict[str, int], message: str) -> None:
+def test_what_cannot_be_cut_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(CONFIG, **change)  # type: ignore[arg-type]  # values of several types

@@ -1,4 +1,4 @@
-import json
+import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -10,10 +10,11 @@ import pytest
 
 from decoder.artefact import Artefact
 from decoder.lanczos import LanczosScaler
+from decoder.training.bicubic import BicubicScaler
+from decoder.training.changes import unpack_crops
 from decoder.training.config import EvalConfig
-from decoder.training.evaluate import Quality, Score, evaluate
-from decoder.training.evaluation_report import HEADER, grouped, mean_lines, score_line, write_json
-from decoder.training.metrics import psnr_db, ssim
+from decoder.training.evaluate import evaluate
+from decoder.training.metrics import flicker_db, psnr_db, ssim
 from decoder.training.raw_clip import RawClip
 from decoder.training.sent_clip import SentRung, code_as_sent, decoded_frames
 from stream.errors import CodecError, ConfigError, InferenceFailed
@@ -39,19 +40,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Artefact:
     return write_tiny_artefact(tmp_path_factory.mktemp("models") / "tiny-x2")
 
 
-def _config(model: Artefact, *clips: Path) -> EvalConfig:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all tests: what one has measured, the next need not."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def config(model: Artefact, clip: Path, cache: Path) -> EvalConfig:
     return EvalConfig(
         models=(str(model.folder),),
-        clips=clips,
+        clips=(clip,),
         bitrates_bps=(BITRATE_BPS,),
         backend="onnxruntime",
+        vmaf=False,
+        cache=cache,
     )
 
 
 def test_the_scores_are_those_of_the_same_clip_coded_and_restored_by_hand(
-    clip: Path, model: Artefact, tmp_path: Path
+    config: EvalConfig, tmp_path: Path
 ) -> None:
-    (score,) = evaluate(_config(model, clip))
+    (score,) = evaluate(config)
 
     cropped = write_footage(tmp_path / "cropped.y4m", count=FRAMES)  # 128x96 of the same pattern
     lr_size = Size(width=WIDTH // 2, height=HEIGHT // 2)
@@ -59,29 +69,75 @@ def test_the_scores_are_those_of_the_same_clip_coded_and_restored_by_hand(
     coded = code_as_sent(cropped, [rung], tmp_path)[rung]
     lr = list(decoded_frames(coded))
     originals = [moving_frame(index).y for index in range(FRAMES)]
-    scaler = LanczosScaler(Size(width=WIDTH, height=HEIGHT))
-    lanczos = [scaler.scale(frame).y for frame in lr]
+    full = Size(width=WIDTH, height=HEIGHT)
+    lanczos, bicubic = (
+        [scaler.scale(frame).y for frame in lr]
+        for scaler in (LanczosScaler(full), BicubicScaler(full))
+    )
     restored = [
         expected_planes([lr[max(0, min(FRAMES - 1, n + step))] for step in (-1, 0, 1)])[0]
         for n in range(FRAMES)
     ]
-    for found, pictures in ((score.lanczos, lanczos), (score.restored, restored)):
+    assert not np.array_equal(lanczos[0], bicubic[0])
+    for found, pictures in (
+        (score.lanczos, lanczos),
+        (score.bicubic, bicubic),
+        (score.restored, restored),
+    ):
         pairs = list(zip(pictures, originals, strict=True))
         assert found.psnr_y_db == pytest.approx(fmean(psnr_db(*pair) for pair in pairs))
         assert found.ssim_y == pytest.approx(fmean(ssim(*pair) for pair in pairs))
-    assert score.psnr_gain_db == score.restored.psnr_y_db - score.lanczos.psnr_y_db
+        steps = [(*before, *after) for before, after in itertools.pairwise(pairs)]
+        assert found.flicker_db == pytest.approx(fmean(flicker_db(*step) for step in steps))
+        assert found.vmaf is None
+    assert score.gain("psnr_y_db") == score.restored.psnr_y_db - score.lanczos.psnr_y_db
+    assert score.gain("vmaf_neg") is None
     assert (score.clip, score.model, score.backend) == ("river", "tiny-x2", "onnxruntime f32")
     assert (score.hr_size, score.lr_size) == (Size(width=WIDTH, height=HEIGHT), lr_size)
-    assert (score.frames, score.target_bps) == (FRAMES, BITRATE_BPS)
+    assert (score.frames, score.codec, score.target_bps) == (FRAMES, "h264", BITRATE_BPS)
     assert score.coded_bps == round(8 * coded.stat().st_size * 25 / FRAMES)
+    change, harm = unpack_crops(score.crops.read_bytes())
+    assert (change.why, harm.why) == ("change", "harm")
+    assert change.frame >= FRAMES // 3
+    assert change.pictures.shape == (3, HEIGHT, WIDTH, 3)
+
+
+def test_what_was_measured_is_not_measured_again(
+    config: EvalConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[int, int]] = []
+    before = list(evaluate(config))
+
+    def fail(*_: object) -> None:
+        raise AssertionError("coded or restored again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("decoder.training.clip_measurement.code_as_sent", fail)
+        patched.setattr("decoder.training.clip_measurement.decoded_frames", fail)
+        again = list(evaluate(config, lambda done, total: steps.append((done, total))))
+
+    assert again == before
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    before[0].crops.write_bytes(b"damaged")
+    before[0].crops.with_suffix(".json").write_bytes(b"{")
+    assert list(evaluate(config)) == before
+
+
+def test_vmaf_is_measured_too(config: EvalConfig) -> None:
+    (score,) = evaluate(replace(config, vmaf=True))
+    for quality in (score.lanczos, score.bicubic, score.restored):
+        assert quality.vmaf is not None
+        assert quality.vmaf_neg is not None
+        assert 0 <= quality.vmaf_neg <= quality.vmaf <= 100
+    assert score.gain("vmaf") is not None
 
 
 def test_models_of_all_scales_are_measured_on_the_same_picture_at_every_bitrate(
-    clip: Path, model: Artefact, tmp_path: Path
+    config: EvalConfig, model: Artefact, tmp_path: Path
 ) -> None:
     larger = write_tiny_artefact(tmp_path / "tiny-x3", scale=3)
     config = replace(
-        _config(model, clip),
+        config,
         models=(str(model.folder), str(larger.folder)),
         bitrates_bps=(60_000, 400_000),
         seconds=0.1,
@@ -102,9 +158,9 @@ def test_models_of_all_scales_are_measured_on_the_same_picture_at_every_bitrate(
 
 
 def test_another_size_may_travel_if_it_has_the_shape_of_the_clip(
-    clip: Path, model: Artefact
+    config: EvalConfig,
 ) -> None:
-    config = replace(_config(model, clip), lr_size=Size(width=32, height=24), seconds=0.1)
+    config = replace(config, lr_size=Size(width=32, height=24), seconds=0.1)
     (score,) = evaluate(config)
     assert (score.lr_size, score.hr_size) == (
         Size(width=32, height=24),
@@ -114,7 +170,7 @@ def test_another_size_may_travel_if_it_has_the_shape_of_the_clip(
         list(evaluate(replace(config, lr_size=Size(width=32, height=32))))
 
 
-def test_a_model_that_fails_on_a_frame_has_no_score(tmp_path: Path) -> None:
+def test_a_model_that_fails_on_a_frame_has_no_score(config: EvalConfig, tmp_path: Path) -> None:
     failing = write_tiny_artefact(tmp_path / "failing-x2", fails_above_mean=150)
     grey = np.full((32, 32), 128, np.uint8)
     fade = [
@@ -122,13 +178,11 @@ def test_a_model_that_fails_on_a_frame_has_no_score(tmp_path: Path) -> None:
     ]
     path = RawClip.write(tmp_path / "fade.y4m", fade, Fraction(25)).path
     with pytest.raises(InferenceFailed, match="failed on 1 frames"):
-        list(evaluate(_config(failing, path)))
+        list(evaluate(replace(config, models=(str(failing.folder),), clips=(path,))))
 
 
-def test_wrong_clips_models_and_rates_are_refused(
-    clip: Path, model: Artefact, tmp_path: Path
-) -> None:
-    good = _config(model, clip)
+def test_wrong_clips_models_and_rates_are_refused(config: EvalConfig, tmp_path: Path) -> None:
+    good = config
     with pytest.raises(ConfigError, match="unknown model 'nonesuch'"):
         list(evaluate(replace(good, models=("nonesuch",))))
     with pytest.raises(ConfigError, match="does not exist"):
@@ -138,6 +192,9 @@ def test_wrong_clips_models_and_rates_are_refused(
         list(evaluate(replace(good, clips=(tmp_path / "bad.mp4",))))
     with pytest.raises(CodecError, match="bitrate 1 b/s is out of range"):
         list(evaluate(replace(good, bitrates_bps=(1,))))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"--cache .*file: File exists"):
+        list(evaluate(replace(good, cache=tmp_path / "file")))
 
 
 @pytest.mark.parametrize(
@@ -146,77 +203,13 @@ def test_wrong_clips_models_and_rates_are_refused(
         ({"seconds": 0}, "--seconds must be above 0"),
         ({"seconds": math.nan}, "--seconds must be above 0"),
         ({"models": ()}, "at least one model"),
+        ({"codecs": ()}, "at least one model, clip, codec"),
+        ({"codecs": ("vp9",)}, "--codecs must be of h264, av1, got 'vp9'"),
         ({"json": Path("/nonesuch/scores.json")}, "there is no folder /nonesuch"),
     ],
 )
 def test_settings_that_can_never_work_are_refused(
-    model: Artefact, clip: Path, change: dict[str, object], message: str
+    config: EvalConfig, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        replace(_config(model, clip), **change)  # type: ignore[arg-type]  # values of several types
-
-
-def _score(clip: str, gain_db: float, *, target_bps: int = 150_000, model: str = "m-x2") -> Score:
-    return Score(
-        clip=clip,
-        model=model,
-        model_path=f"models/{model}",
-        version="1",
-        backend="openvino bf16",
-        hr_size=Size(width=1280, height=720),
-        lr_size=Size(width=640, height=360),
-        frames=60,
-        target_bps=target_bps,
-        coded_bps=target_bps - 4000,
-        lanczos=Quality(psnr_y_db=28.0, ssim_y=0.8),
-        restored=Quality(psnr_y_db=28.0 + gain_db, ssim_y=0.81),
-    )
-
-
-SCORES = [
-    _score("river", 0.5),
-    _score("a-clip-whose-name-is-far-too-long-for-a-table", -0.1),
-    _score("river", 0.3, target_bps=300_000),
-    _score("river", 0.7, model="n-x2"),
-]
-
-
-def test_the_table_has_a_row_a_score_and_a_mean_a_model_and_bitrate() -> None:
-    row = score_line(SCORES[0])
-    assert row.split() == [
-        *("river", "m-x2", "150k", "146k"),
-        *("28.50", "28.00", "+0.50", "0.8100", "0.8000", "+0.0100"),
-    ]
-    assert {len(score_line(score)) for score in SCORES} == {len(HEADER)}
-    means = mean_lines(SCORES)
-    assert [line.split()[:5] for line in means] == [
-        ["mean", "of", "2", "m-x2", "150k"],
-        ["mean", "of", "1", "m-x2", "300k"],
-        ["mean", "of", "1", "n-x2", "150k"],
-    ]
-    assert "28.20   28.00  +0.20" in means[0]
-    assert means[0].endswith("worst -0.10 dB (a-clip-whose-name-is-far-too-long-for-a-table)")
-
-
-def test_the_json_holds_everything_with_machine_and_versions(tmp_path: Path) -> None:
-    path = tmp_path / "scores.json"
-
-    write_json(path, SCORES)
-
-    content = json.loads(path.read_text())
-    assert content["machine"]["cores"] >= 1
-    assert content["versions"]["av"]
-    assert len(content["scores"]) == 4
-    first = content["scores"][0]
-    assert (first["clip"], first["lr_size"], first["coded_bps"]) == ("river", "640x360", 146_000)
-    assert first["restored"] == {"psnr_y_db": 28.5, "ssim_y": 0.81}
-    assert [mean["clips"] for mean in content["means"]] == [2, 1, 1]
-    assert content["means"][0]["psnr_gain_db"] == pytest.approx(0.2)
-    assert content["means"][0]["worst_psnr_gain_db"] == pytest.approx(-0.1)
-    with pytest.raises(ConfigError, match="Is a directory"):
-        write_json(tmp_path, SCORES)
-
-
-def test_models_of_the_same_name_in_different_folders_are_told_apart() -> None:
-    mine = replace(SCORES[0], model_path="elsewhere/m-x2")
-    assert [len(group) for group in grouped([SCORES[0], mine, SCORES[1]]).values()] == [2, 1]
+        replace(config, **change)  # type: ignore[arg-type]  # values of several types

@@ -7,7 +7,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from decoder.training.metrics import BEST_PSNR_DB, psnr_db, ssim
+from decoder.training.metrics import BEST_PSNR_DB, flicker_db, psnr_db, ssim
 from decoder.training.raw_clip import RawClip
 from stream.errors import FrameError
 from stream.frame import Frame
@@ -79,3 +79,15 @@ def test_ffmpeg_measures_the_same(tmp_path: Path, spread: float) -> None:
     assert ssim_y is not None, said
     assert psnr_db(found.y, ORIGINAL) == pytest.approx(float(psnr_y[1]), abs=0.005)
     assert ssim(found.y, ORIGINAL) == pytest.approx(float(ssim_y[1]), abs=0.001)
+
+
+def test_flicker_is_what_comes_and_goes_not_what_stays() -> None:
+    rng = np.random.default_rng(3)
+    originals = [rng.integers(60, 180, (32, 48), np.uint8) for _ in range(2)]
+    damage = rng.integers(-9, 10, (32, 48))
+    steady = [(original + damage).astype(np.uint8) for original in originals]
+    assert flicker_db(steady[0], originals[0], steady[1], originals[1]) == 100
+    found = flicker_db(originals[0], originals[0], steady[1], originals[1])
+    assert found == pytest.approx(psnr_db(steady[1], originals[1]))
+    with pytest.raises(FrameError, match="cannot compare"):
+        flicker_db(originals[0], originals[0][:8], originals[1], originals[1])

@@ -17,7 +17,7 @@ EXTRA_OF = {
     "train": TRAINING,
     "tensorrt": ("decoder/backends/",),
     "srt": ("stream/srt_gateway.py",),
-    "bench": ("benchmarks/",),
+    "bench": ("benchmarks/", "decoder/training/"),
 }
 
 

@@ -7,6 +7,7 @@ command needs is imported inside it.
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from decoder.training.bd_rate import MIN_POINTS
 from decoder.training.config import (
     BuildConfig,
     EvalConfig,
@@ -26,8 +28,11 @@ from stream.command_line import make_app, run_command
 from stream.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from decoder.artefact import Artefact
     from decoder.training.corpus import CorpusConfig
+    from decoder.training.evaluate import Score
 
 app = make_app("edvr-model", "Train, export, measure, import, describe and compile models.")
 
@@ -89,18 +94,39 @@ def eval_(config: Annotated[EvalConfig, Parameter(name="*")]) -> None:
     """Measure models against Lanczos on clips coded as the sender codes them."""
     from decoder.training import evaluation_report as table
     from decoder.training.evaluate import evaluate
+    from decoder.training.vmaf_judge import judge_version
 
     _log_warnings()
-    scores = []
+    if len(config.bitrates_bps) >= MIN_POINTS:
+        _need("bjontegaard", "bench")
+    if config.sheets is not None:
+        _need("PIL", "train")
+    scores: list[Score] = []
     print(table.HEADER, flush=True)
-    for score in evaluate(config):
-        scores.append(score)
-        print(table.score_line(score), flush=True)
+    with _measuring_bar() as bar:
+        task = bar.add_task("measuring", total=None)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        for score in evaluate(config, report):
+            last = scores[-1] if scores else None
+            is_new = last is None or _rung_of(last) != _rung_of(score)
+            scores.append(score)
+            for line in table.score_lines(score, classical=is_new):
+                print(line, flush=True)
     print()
-    for line in table.mean_lines(scores):
+    has_curves = len(config.bitrates_bps) >= MIN_POINTS
+    for line in table.mean_lines(scores) + (table.bd_lines(scores) if has_curves else []):
         print(line)
     if config.json is not None:
-        table.write_json(config.json, scores)
+        judge = judge_version() if config.vmaf else None
+        table.write_json(config.json, scores, judge=judge)
+    if config.sheets is not None:
+        from decoder.training.crop_sheet import write_sheets
+
+        for path in write_sheets(config.sheets, scores):
+            print(path)
 
 
 @app.command
@@ -136,6 +162,30 @@ def build(config: Annotated[BuildConfig, Parameter(name="*")]) -> None:
         f" within {report.off.max_levels} levels of its reference;"
         f" {report.frame_ms:.1f} ms a frame"
     )
+
+
+def _measuring_bar() -> Progress:
+    """On standard error, so that the table can be kept; rows go above it where both are seen."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(
+        *Progress.get_default_columns(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+
+
+def _rung_of(score: Score) -> tuple[object, ...]:
+    return score.clip, score.codec, score.lr_size, score.target_bps
+
+
+def _need(library: str, extra: str) -> None:
+    if find_spec(library) is None:
+        raise ConfigError(f"this needs {library}, not installed: pip install 'edvr-live[{extra}]'")
 
 
 def _need_training_libraries() -> None:

@@ -13,11 +13,12 @@ from typing import Annotated
 from cyclopts import Parameter, Token
 
 from decoder.backends.contract import BackendName
+from decoder.training.sent_clip import CODECS
 from stream.config import format_bitrate, parse_bitrate
 from stream.errors import ConfigError
 from stream.flag_types import PictureSizeOrAuto
 
-DEFAULT_BITRATES_BPS = (150_000,)
+DEFAULT_BITRATES_BPS = (60_000, 110_000, 210_000, 400_000)
 DEFAULT_FRAMES = 60
 """Frames measured of each clip, to be quick: a stream's start, coarse until the rate control has
 settled, weighs much in them."""
@@ -33,6 +34,7 @@ def _show_bitrates(value: object) -> str:
 
 
 _SEVERAL = Parameter(consume_multiple=(1, None), negative=(), show_default=False)
+_NAMES = Parameter(consume_multiple=(1, None), negative=(), metavar="CODEC")
 
 _Bitrates = Annotated[
     tuple[int, ...],
@@ -147,7 +149,10 @@ class EvalConfig:
     """Video files, folders of them, or folders of numbered pictures (30 frames a second)."""
 
     bitrates_bps: _Bitrates = DEFAULT_BITRATES_BPS
-    """Rates that the clips are coded at."""
+    """Rates that the clips are coded at; BD-rate needs at least three."""
+
+    codecs: Annotated[tuple[str, ...], _NAMES] = ("h264",)
+    """Codecs of the sender that the clips are coded by: h264, av1."""
 
     seconds: float | None = None
     """How much of each clip; its first 60 frames unless given."""
@@ -158,12 +163,24 @@ class EvalConfig:
     backend: BackendName = "openvino"
     """Inference library; they differ in the last bits, so auto is not for comparing."""
 
+    vmaf: bool = True
+    """Measure VMAF and VMAF-NEG too, which takes longest."""
+
     json: Path | None = None
     """File for the results, with machine and versions."""
 
+    sheets: Path | None = None
+    """Folder for pictures of the places that a model changes most, one sheet a clip and codec."""
+
+    cache: Path = Path("runs/eval")
+    """Folder where measurements are kept, so that an interrupted run goes on."""
+
     def __post_init__(self) -> None:
-        if not self.models or not self.clips or not self.bitrates_bps:
-            raise ConfigError("eval needs at least one model, clip and bitrate")
+        if not self.models or not self.clips or not self.bitrates_bps or not self.codecs:
+            raise ConfigError("eval needs at least one model, clip, codec and bitrate")
+        for codec in self.codecs:
+            if codec not in CODECS:
+                raise ConfigError(f"--codecs must be of {', '.join(CODECS)}, got {codec!r}")
         if self.seconds is not None and not 0 < self.seconds < float("inf"):
             raise ConfigError(f"--seconds must be above 0, got {self.seconds}")
         if self.json is not None and not self.json.parent.is_dir():

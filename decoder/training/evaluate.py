@@ -1,38 +1,33 @@
 """Measures models as the product runs them: coded by the sender, restored by the Restorer.
 
 Every clip is its own reference. It is shrunk and coded at each rung by the sender's tool, decoded,
-and restored twice, by the model and by Lanczos, which is what a model has to beat.
+and restored by each model, and by Lanczos and bicubic, which is what a model has to beat.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from decoder.artefact import Artefact, find_artefact
-from decoder.backends.contract import BackendName
-from decoder.config import RestorerConfig
 from decoder.model_choice import LANCZOS
-from decoder.restorer import Restorer
+from decoder.training.clip_measurement import BICUBIC, ClipMeasurement
 from decoder.training.clip_reader import find_clips, read_clip
 from decoder.training.config import DEFAULT_FRAMES, EvalConfig
-from decoder.training.metrics import psnr_db, ssim
+from decoder.training.measurement_cache import MeasurementCache
+from decoder.training.picture_quality import Quality
 from decoder.training.raw_clip import RawClip
-from decoder.training.sent_clip import SentRung, code_as_sent, decoded_frames
-from stream.errors import CodecError, ConfigError, InferenceFailed
-from stream.frame import Frame, Size
+from decoder.training.sent_clip import SentRung
+from decoder.training.vmaf_judge import find_ffmpeg
+from stream.errors import ConfigError
+from stream.frame import Size
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """Means over the frames of a clip, luma only. ssim_y: -1 to 1."""
-
-    psnr_y_db: float
-    ssim_y: float
+Report = Callable[[int, int], None]
+"""Called with how many measurements are done, of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +36,7 @@ class Score:
 
     model, version: as its manifest says; model_path: as it was asked for; backend: what ran it.
     target_bps: what the encoder was told; coded_bps: what it made, without any transport.
+    crops: file of the places where the model changes most, see `decoder.training.changes`.
     """
 
     clip: str
@@ -48,67 +44,95 @@ class Score:
     model_path: str
     version: str
     backend: str
+    codec: str
     hr_size: Size
     lr_size: Size
     frames: int
     target_bps: int
     coded_bps: int
     lanczos: Quality
+    bicubic: Quality
     restored: Quality
+    crops: Path
 
-    @property
-    def psnr_gain_db(self) -> float:
-        """By how much the model beats Lanczos."""
-        return self.restored.psnr_y_db - self.lanczos.psnr_y_db
-
-    @property
-    def ssim_gain(self) -> float:
-        """By how much the model beats Lanczos."""
-        return self.restored.ssim_y - self.lanczos.ssim_y
+    def gain(self, metric: str) -> float | None:
+        """By how much the model beats Lanczos; None when the metric was not measured."""
+        restored, lanczos = getattr(self.restored, metric), getattr(self.lanczos, metric)
+        return None if restored is None or lanczos is None else restored - lanczos
 
 
-def evaluate(config: EvalConfig) -> Iterator[Score]:
-    """Measure every model on every clip at every bitrate, clip by clip.
+def evaluate(config: EvalConfig, report: Report = lambda done, total: None) -> Iterator[Score]:
+    """Measure every model on every clip by every codec at every bitrate, clip by clip.
 
-    Raises ConfigError for clips, models and sizes that cannot be used, CodecError when coding
-    fails, and InferenceFailed when a model fails on a frame: its picture would be Lanczos's.
+    What the cache holds is not measured again. Raises ConfigError for clips, models and sizes that
+    cannot be used, CodecError when coding fails, and InferenceFailed when a model fails on a frame:
+    its picture would be Lanczos's.
     """
     artefacts = {name: find_artefact(name) for name in config.models}
-    for path in find_clips(config.clips):
-        with TemporaryDirectory() as scratch:
-            yield from _scores_of(path, artefacts, config, Path(scratch))
+    clips = find_clips(config.clips)
+    if config.vmaf:
+        find_ffmpeg()
+    cache = MeasurementCache(config.cache)
+    scales = {artefact.manifest.scale for artefact in artefacts.values()}
+    sizes = 1 if config.lr_size else len(scales)
+    rungs = len(config.codecs) * len(config.bitrates_bps)
+    total, done = len(clips) * rungs * (2 * sizes + len(artefacts)), 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        report(done, total)
+
+    report(done, total)
+    for path in clips:
+        with TemporaryDirectory(prefix="edvr-eval-") as scratch:
+            hr = _original(path, artefacts, config, Path(scratch))
+            yield from _scores_of(path, hr, artefacts, config, cache, step)
 
 
 def _scores_of(
-    path: Path, artefacts: dict[str, Artefact], config: EvalConfig, scratch: Path
+    path: Path,
+    hr: RawClip,
+    artefacts: dict[str, Artefact],
+    config: EvalConfig,
+    cache: MeasurementCache,
+    step: Callable[[], None],
 ) -> Iterator[Score]:
-    hr = _original(path, artefacts, config, scratch)
     lr_sizes = {name: _lr_size(hr.size, found, config) for name, found in artefacts.items()}
-    rungs = {
-        (size, rate): SentRung(size=size, bitrate_bps=rate)
+    rungs = [
+        SentRung(size=size, bitrate_bps=rate, codec=codec)
         for size in dict.fromkeys(lr_sizes.values())
+        for codec in config.codecs
         for rate in config.bitrates_bps
-    }
-    files = code_as_sent(hr.path, list(rungs.values()), scratch)
-    for (size, bitrate_bps), rung in rungs.items():
-        lanczos, _ = _measure(hr, files[rung], LANCZOS, "auto")
+    ]
+    clip = ClipMeasurement(hr, cache, vmaf=config.vmaf)
+    files = clip.code(rungs)
+    for rung in rungs:
+        classical = {}
+        for name in (LANCZOS, BICUBIC):
+            classical[name] = clip.measure(files[rung], rung, name).quality
+            step()
         for name, artefact in artefacts.items():
-            if lr_sizes[name] != size:
+            if lr_sizes[name] != rung.size:
                 continue
-            restored, backend = _measure(hr, files[rung], name, config.backend)
+            found = clip.measure(files[rung], rung, name, artefact, config.backend)
+            step()
             yield Score(
                 clip=path.stem if path.is_file() else path.name,
                 model=artefact.manifest.name,
                 model_path=name,
                 version=artefact.manifest.version,
-                backend=backend or "none",
+                backend=found.backend,
+                codec=rung.codec,
                 hr_size=hr.size,
-                lr_size=size,
+                lr_size=rung.size,
                 frames=len(hr),
-                target_bps=bitrate_bps,
+                target_bps=rung.bitrate_bps,
                 coded_bps=round(8 * files[rung].stat().st_size * hr.frame_rate / len(hr)),
-                lanczos=lanczos,
-                restored=restored,
+                lanczos=classical[LANCZOS],
+                bicubic=classical[BICUBIC],
+                restored=found.quality,
+                crops=found.crops,
             )
 
 
@@ -131,34 +155,3 @@ def _lr_size(hr_size: Size, artefact: Artefact, config: EvalConfig) -> Size:
     if size.fit_inside(hr_size) != hr_size:
         raise ConfigError(f"--lr-size {size} does not have the shape of a clip of {hr_size}")
     return size
-
-
-def _measure(
-    hr: RawClip, coded: Path, model: str, backend: BackendName
-) -> tuple[Quality, str | None]:
-    """Quality of a coded clip after restoration, and the backend that restored it."""
-    restorer = Restorer(RestorerConfig(size=hr.size, model=model, backend=backend))
-    psnrs_db: list[float] = []
-    ssims: list[float] = []
-    try:
-        for frame in _restored(restorer, coded):
-            if len(psnrs_db) >= len(hr):
-                raise CodecError(f"more than the {len(hr)} frames of {coded.name} came back")
-            original = hr.luma(len(psnrs_db))
-            psnrs_db.append(psnr_db(frame.y, original))
-            ssims.append(ssim(frame.y, original))
-        if len(psnrs_db) != len(hr):
-            raise CodecError(f"{len(psnrs_db)} of {len(hr)} frames of {coded.name} came back")
-        if restorer.counts.failed:
-            raise InferenceFailed(f"{model} failed on {restorer.counts.failed} frames")
-        used = restorer.backend_name
-    finally:
-        restorer.close()
-    count = len(hr)
-    return Quality(psnr_y_db=sum(psnrs_db) / count, ssim_y=sum(ssims) / count), used
-
-
-def _restored(restorer: Restorer, coded: Path) -> Iterator[Frame]:
-    for frame in decoded_frames(coded):
-        yield from restorer.push(frame)
-    yield from restorer.flush()

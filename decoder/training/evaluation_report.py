@@ -3,89 +3,140 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, pstdev
 
+from decoder.training.bd_rate import BdRate, bd_rate
 from decoder.training.evaluate import Score
+from decoder.training.machine import machine, versions
+from decoder.training.picture_quality import METRICS, Quality
 from stream.config import format_bitrate
 from stream.errors import ConfigError
 
-_LIBRARIES = ("edvr-live", "av", "numpy", "onnxruntime", "openvino")
-_CLIP_WIDTH = 30
-_MODEL_WIDTH = 20
+_CLIP_WIDTH = 28
+_MODEL_WIDTH = 16
+_DIGITS = {"ssim_y": 4}
+"""Decimals shown of a metric; two of the others."""
 
+BD_METRICS = ("psnr_y_db", "vmaf_neg")
+
+_COLUMNS = "".join(f"  {METRICS[metric]:>8} {'gain':>7}" for metric in METRICS)
 HEADER = (
-    f"{'clip':<{_CLIP_WIDTH}} {'model':<{_MODEL_WIDTH}} {'target':>7} {'coded':>7}"
-    f"  {'PSNR-Y':>7} {'Lanczos':>7} {'gain':>6}  {'SSIM-Y':>6} {'Lanczos':>7} {'gain':>7}"
+    f"{'clip':<{_CLIP_WIDTH}} {'codec':<5} {'target':>6} {'coded':>6}"
+    f"  {'restored by':<{_MODEL_WIDTH}}{_COLUMNS}"
 )
 
 
-def score_line(score: Score) -> str:
-    """One row of the table."""
-    return _line(
-        score.clip,
-        score.model,
-        format_bitrate(score.target_bps),
-        f"{score.coded_bps / 1000:.0f}k",
-        [score],
-    )
+def score_lines(score: Score, *, classical: bool = True) -> list[str]:
+    """Rows of the table: Lanczos and bicubic, if wanted, then the model with its gains."""
+    rows = [("lanczos", score.lanczos), ("bicubic", score.bicubic)] if classical else []
+    rows.append((score.model, score.restored))
+    target, coded = format_bitrate(score.target_bps), f"{score.coded_bps / 1000:.0f}k"
+    return [
+        _line(
+            (score.clip, score.codec, target, coded, name),
+            {metric: getattr(quality, metric) for metric in METRICS},
+            {
+                metric: score.gain(metric) if quality is score.restored else None
+                for metric in METRICS
+            },
+        )
+        for name, quality in rows
+    ]
 
 
 def mean_lines(scores: Sequence[Score]) -> list[str]:
-    """For each model and bitrate a row with the means over its clips, and the worst gain."""
+    """For each model, codec and bitrate a row with means over its clips; then its worst places."""
     lines = []
     for group in grouped(scores).values():
         first = group[0]
-        line = _line(
-            f"mean of {len(group)}",
-            first.model,
-            format_bitrate(first.target_bps),
-            f"{fmean(score.coded_bps for score in group) / 1000:.0f}k",
-            group,
-        )
-        worst = min(group, key=lambda score: score.psnr_gain_db)
-        lines.append(f"{line}  worst {worst.psnr_gain_db:+.2f} dB ({worst.clip})")
+        coded = fmean(score.coded_bps for score in group)
+        cells = f"mean of {len(group)}", first.codec, format_bitrate(first.target_bps)
+        values = {metric: _mean([getattr(s.restored, metric) for s in group]) for metric in METRICS}
+        gains = {metric: _mean([score.gain(metric) for score in group]) for metric in METRICS}
+        lines.append(_line((*cells, f"{coded / 1000:.0f}k", first.model), values, gains))
+    for model_path, of_model in _by_model(scores).items():
+        worst = _worst(of_model)
+        places = [
+            f"{METRICS[metric]} {found['gain']:+.{_DIGITS.get(metric, 2)}f}"
+            f" ({found['clip']} {found['codec']} {format_bitrate(int(str(found['target_bps'])))})"
+            for metric, found in worst.items()
+        ]
+        lines.append(f"worst of {model_path} against Lanczos: {', '.join(places)}")
     return lines
 
 
-def grouped(scores: Sequence[Score]) -> dict[tuple[str, int], list[Score]]:
-    """Scores by model, as asked for, and target bitrate, in the order of their appearance."""
-    groups: dict[tuple[str, int], list[Score]] = {}
+def bd_lines(scores: Sequence[Score]) -> list[str]:
+    """For each model, codec and metric: bits against Lanczos, clip by clip and in the mean."""
+    lines = []
+    for (model_path, codec, metric), by_clip in bd_rates(scores).items():
+        told = [
+            f"{clip} {rate.percent:+.1f}%" if rate.percent is not None else f"{clip}: {rate.reason}"
+            for clip, rate in by_clip.items()
+        ]
+        percents = [rate.percent for rate in by_clip.values() if rate.percent is not None]
+        mean = "none"
+        if percents:
+            mean = f"{fmean(percents):+.1f}% ± {pstdev(percents):.1f}"
+        lines.append(
+            f"BD-rate of {model_path} against Lanczos, {codec}, {METRICS[metric]}:"
+            f" {mean} over {len(percents)} of {len(by_clip)} clips ({'; '.join(told)})"
+        )
+    return lines
+
+
+def bd_rates(scores: Sequence[Score]) -> dict[tuple[str, str, str], dict[str, BdRate]]:
+    """BD-rate against Lanczos by (model as asked for, codec, metric), then clip.
+
+    Raises ImportError when the package bjontegaard is not installed.
+    """
+    found: dict[tuple[str, str, str], dict[str, BdRate]] = {}
+    curves: dict[tuple[str, str, str], list[Score]] = {}
     for score in scores:
-        groups.setdefault((score.model_path, score.target_bps), []).append(score)
+        curves.setdefault((score.model_path, score.codec, score.clip), []).append(score)
+    for metric in BD_METRICS:
+        for (model_path, codec, clip), points in curves.items():
+            sides = [
+                [(float(s.coded_bps), getattr(quality(s), metric)) for s in points]
+                for quality in (_lanczos, _restored)
+            ]
+            if all(value is not None for side in sides for _, value in side):
+                by_clip = found.setdefault((model_path, codec, metric), {})
+                by_clip[clip] = bd_rate(*sides)
+    return found
+
+
+def grouped(scores: Sequence[Score]) -> dict[tuple[str, str, int], list[Score]]:
+    """Scores by model, as asked for, codec and target bitrate, in the order of appearance."""
+    groups: dict[tuple[str, str, int], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.model_path, score.codec, score.target_bps), []).append(score)
     return groups
 
 
-def write_json(path: Path, scores: Sequence[Score]) -> None:
-    """Write everything measured, with means, machine and versions. Raises ConfigError."""
+def write_json(path: Path, scores: Sequence[Score], *, judge: str | None = None) -> None:
+    """Write everything measured, with means, machine and versions. Raises ConfigError.
+
+    judge: what measured VMAF.
+    """
     content = {
-        "machine": {
-            "cpu": _cpu_name(),
-            "cores": len(os.sched_getaffinity(0)),
-            "system": platform.platform(),
-        },
-        "versions": {"python": platform.python_version()} | _library_versions(),
+        "machine": machine(),
+        "versions": versions() | ({"vmaf": judge} if judge else {}),
         "scores": [_as_json(score) for score in scores],
-        "means": [
+        "means": [_means(group) for group in grouped(scores).values()],
+        "worst": {model: _worst(group) for model, group in _by_model(scores).items()},
+        "bd_rates": [
             {
-                "model": group[0].model,
-                "model_path": group[0].model_path,
-                "target_bps": group[0].target_bps,
-                "clips": len(group),
-                "coded_bps": round(fmean(score.coded_bps for score in group)),
-                "lanczos_psnr_y_db": _mean_of(group, "lanczos", "psnr_y_db"),
-                "restored_psnr_y_db": _mean_of(group, "restored", "psnr_y_db"),
-                "psnr_gain_db": round(fmean(score.psnr_gain_db for score in group), 4),
-                "worst_psnr_gain_db": round(min(score.psnr_gain_db for score in group), 4),
-                "lanczos_ssim_y": _mean_of(group, "lanczos", "ssim_y"),
-                "restored_ssim_y": _mean_of(group, "restored", "ssim_y"),
+                "model_path": model_path,
+                "codec": codec,
+                "metric": metric,
+                "against": "lanczos",
+                "mean_percent": _mean([rate.percent for rate in by_clip.values()]),
+                "clips": {clip: asdict(rate) for clip, rate in by_clip.items()},
             }
-            for group in grouped(scores).values()
+            for (model_path, codec, metric), by_clip in bd_rates(scores).items()
         ],
     }
     try:
@@ -94,42 +145,75 @@ def write_json(path: Path, scores: Sequence[Score]) -> None:
         raise ConfigError(f"--json {path}: {error.strerror}") from error
 
 
-def _line(clip: str, model: str, target: str, coded: str, scores: Sequence[Score]) -> str:
-    psnr = [_mean_of(scores, which, "psnr_y_db") for which in ("restored", "lanczos")]
-    ssim = [_mean_of(scores, which, "ssim_y") for which in ("restored", "lanczos")]
-    psnr_gain = fmean(score.psnr_gain_db for score in scores)
-    ssim_gain = fmean(score.ssim_gain for score in scores)
+def _line(
+    cells: tuple[str, str, str, str, str],
+    values: dict[str, float | None],
+    gains: dict[str, float | None],
+) -> str:
+    clip, codec, target, coded, name = cells
+    columns = ""
+    for metric in METRICS:
+        digits, value, gain = _DIGITS.get(metric, 2), values[metric], gains[metric]
+        columns += f"  {'-' if value is None else f'{value:.{digits}f}':>8}"
+        columns += f" {'' if gain is None else f'{gain:+.{digits}f}':>7}"
     return (
-        f"{clip[:_CLIP_WIDTH]:<{_CLIP_WIDTH}} {model[:_MODEL_WIDTH]:<{_MODEL_WIDTH}}"
-        f" {target:>7} {coded:>7}"
-        f"  {psnr[0]:7.2f} {psnr[1]:7.2f} {psnr_gain:+6.2f}"
-        f"  {ssim[0]:6.4f} {ssim[1]:7.4f} {ssim_gain:+7.4f}"
-    )
+        f"{clip[:_CLIP_WIDTH]:<{_CLIP_WIDTH}} {codec:<5} {target:>6} {coded:>6}"
+        f"  {name[:_MODEL_WIDTH]:<{_MODEL_WIDTH}}{columns}"
+    ).rstrip()
 
 
-def _mean_of(scores: Sequence[Score], which: str, name: str) -> float:
-    return round(fmean(getattr(getattr(score, which), name) for score in scores), 4)
+def _by_model(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    groups: dict[str, list[Score]] = {}
+    for score in scores:
+        groups.setdefault(score.model_path, []).append(score)
+    return groups
+
+
+def _worst(scores: Sequence[Score]) -> dict[str, dict[str, object]]:
+    """For each metric that was measured the smallest gain, and where it was."""
+    worst: dict[str, dict[str, object]] = {}
+    for metric in METRICS:
+        gains = [(gain, score) for score in scores if (gain := score.gain(metric)) is not None]
+        if gains:
+            gain, score = min(gains, key=lambda each: each[0])
+            place = {"clip": score.clip, "codec": score.codec, "target_bps": score.target_bps}
+            worst[metric] = {"gain": round(gain, 4), **place}
+    return worst
+
+
+def _means(group: Sequence[Score]) -> dict[str, object]:
+    first = group[0]
+    means: dict[str, object] = {
+        "model": first.model,
+        "model_path": first.model_path,
+        "codec": first.codec,
+        "target_bps": first.target_bps,
+        "clips": len(group),
+        "coded_bps": round(fmean(score.coded_bps for score in group)),
+    }
+    for name in ("lanczos", "bicubic", "restored"):
+        qualities = [getattr(score, name) for score in group]
+        means[name] = {m: _mean([getattr(q, m) for q in qualities]) for m in METRICS}
+    means["gain"] = {m: _mean([score.gain(m) for score in group]) for m in METRICS}
+    return means
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that were measured."""
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 4) if known else None
+
+
+def _lanczos(score: Score) -> Quality:
+    return score.lanczos
+
+
+def _restored(score: Score) -> Quality:
+    return score.restored
 
 
 def _as_json(score: Score) -> dict[str, object]:
+    content = asdict(score)
+    del content["crops"]
     sizes = {"hr_size": str(score.hr_size), "lr_size": str(score.lr_size)}
-    return asdict(score) | sizes | {"psnr_gain_db": score.psnr_gain_db}
-
-
-def _library_versions() -> dict[str, str]:
-    versions = {}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return content | sizes | {"gain": {metric: score.gain(metric) for metric in METRICS}}

@@ -33,6 +33,22 @@ def psnr_db(picture: Plane, original: Plane) -> float:
     return min(BEST_PSNR_DB, 10 * float(np.log10(PEAK**2 / mean_square)))
 
 
+def flicker_db(before: Plane, original_before: Plane, after: Plane, original_after: Plane) -> float:
+    """How well the change from one frame to the next is that of the original, as a PSNR.
+
+    uint8 planes (H, W) of one size. Damage that stays where it is does not count, damage that comes
+    and goes does; at most BEST_PSNR_DB.
+    """
+    for plane in (original_before, after, original_after):
+        _check_sizes(before, plane)
+    change = after.astype(np.int16) - before
+    difference = change - (original_after.astype(np.int16) - original_before)
+    mean_square = float(np.mean(np.square(difference, dtype=np.float64)))
+    if mean_square == 0:
+        return BEST_PSNR_DB
+    return min(BEST_PSNR_DB, 10 * float(np.log10(PEAK**2 / mean_square)))
+
+
 def ssim(picture: Plane, original: Plane) -> float:
     """Mean SSIM, -1 to 1, of a uint8 plane (H, W) of at least 8x8 against another of its size."""
     _check_sizes(picture, original)

@@ -79,8 +79,10 @@ def mean_frame(frames: Sequence[Frame]) -> Frame:
     """The mean of frames of one size, plane by plane, with all else as in the first."""
 
     def mean(planes: list[Plane]) -> Plane:
-        average: Plane = np.round(np.mean(planes, axis=0)).astype(np.uint8)
-        return average
+        total = np.zeros(planes[0].shape, np.float32)
+        for plane in planes:
+            total += plane
+        return np.round(total / len(planes)).astype(np.uint8)
 
     return replace(
         frames[0],

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.frame import Frame, Plane, Size
 
@@ -53,8 +54,18 @@ class RawClip:
 
     def luma(self, index: int) -> Plane:
         """The luma plane (H, W) of a frame, read from the file."""
+        return self._read(index, self._samples).reshape(self.size.height, self.size.width)
+
+    def frame(self, index: int) -> Frame:
+        """A frame, read from the file, with `index` as its pts."""
+        samples = self._read(index, self._frame_bytes - len(_FRAME_MARK))
+        half = (self.size.height // 2, self.size.width // 2)
+        y, u, v = np.split(samples, (self._samples, self._samples * 5 // 4))
+        luma = y.reshape(self.size.height, self.size.width)
+        return Frame(y=luma, u=u.reshape(half), v=v.reshape(half), pts=index)
+
+    def _read(self, index: int, count: int) -> NDArray[np.uint8]:
         if not 0 <= index < self._count:
             raise IndexError(f"frame {index} of {self._count}")
         offset = self._header_bytes + index * self._frame_bytes + len(_FRAME_MARK)
-        samples = np.fromfile(self.path, np.uint8, self._samples, offset=offset)
-        return samples.reshape(self.size.height, self.size.width)
+        return np.fromfile(self.path, np.uint8, count, offset=offset)

@@ -29,6 +29,8 @@ CODECS = ("h264", "av1")
 _CONTAINERS = {".h264": "h264", ".obu": "obu", ".ivf": "ivf"}
 """Suffix of what it writes -> FFmpeg's name of the format."""
 
+CODED_SUFFIXES = tuple(_CONTAINERS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentRung:
