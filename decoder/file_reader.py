@@ -13,9 +13,9 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
+from stream import av1_quantiser, h264_quantiser
 from stream.errors import ConfigError, EdvrError
 from stream.frame import CLOCK_HZ, Frame
-from stream.h264_quantiser import QuantiserReader
 from stream.picture_normaliser import PictureNormaliser
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ FALLBACK_RATE = Fraction(25)
 
 _MAX_READ_ERRORS = 16
 """Demuxer errors in a row after which the rest of a file is given up."""
+
+_AV1C_HEADER_BYTES = 4
 
 _MAX_QUANTISERS = 256
 """Packets whose frames have not come out yet; decoders hold back far fewer."""
@@ -63,10 +65,11 @@ class FileReader:
         self.frame_count = self._estimate_count()
         self._pictures = PictureNormaliser()
         self._quantisers: dict[int, float] = {}
-        self._quantiser_reader = QuantiserReader()
+        self._quantiser_reader: (
+            av1_quantiser.QuantiserReader | h264_quantiser.QuantiserReader | None
+        ) = None
         self._to_annex_b: BitStreamFilterContext | None = None
-        if self._video.codec_context.name == "h264":
-            self._to_annex_b = BitStreamFilterContext("h264_mp4toannexb", self._video)
+        self._open_quantiser_reader()
         self._last_pts: int | None = None
 
     def items(self) -> Iterator[Frame | SoundPacket]:
@@ -130,15 +133,29 @@ class FileReader:
                 log.warning("%s ends early: %s", self._path, error.strerror)
             return
 
+    def _open_quantiser_reader(self) -> None:
+        context = self._video.codec_context
+        match context.codec.canonical_name:
+            case "h264":
+                self._quantiser_reader = h264_quantiser.QuantiserReader()
+                self._to_annex_b = BitStreamFilterContext("h264_mp4toannexb", self._video)
+            case "av1":
+                self._quantiser_reader = av1_quantiser.QuantiserReader()
+                # MP4 and Matroska may keep the sequence header here alone (AV1 in ISO-BMFF, 2.3).
+                self._quantiser_reader.read((context.extradata or b"")[_AV1C_HEADER_BYTES:])
+
     def _note_quantiser(self, packet: _VideoPacket) -> None:
-        if self._to_annex_b is None or packet.pts is None or packet.time_base is None:
+        if self._quantiser_reader is None or packet.pts is None or packet.time_base is None:
             return
         pts = round(packet.pts * packet.time_base * CLOCK_HZ)
-        try:
-            units = self._to_annex_b.filter(_copied(packet))
-        except av.FFmpegError:
-            return  # the decoder will say more about a damaged packet
-        quantiser = self._quantiser_reader.read(b"".join(bytes(unit) for unit in units))
+        access_unit = bytes(packet)
+        if self._to_annex_b is not None:
+            try:
+                units = self._to_annex_b.filter(_copied(packet))
+            except av.FFmpegError:
+                return  # the decoder will say more about a damaged packet
+            access_unit = b"".join(bytes(unit) for unit in units)
+        quantiser = self._quantiser_reader.read(access_unit)
         if quantiser is not None:
             while len(self._quantisers) >= _MAX_QUANTISERS:
                 del self._quantisers[next(iter(self._quantisers))]

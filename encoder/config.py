@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
+from encoder.codec_choice import CodecWish, Preset
 from encoder.source import SourceConfig
 from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
 from stream.access import check_token
@@ -18,9 +19,6 @@ from stream.flag_types import BearerToken, BitrateOrAuto, PictureSizeOrAuto, Str
 from stream.log import LogFormat
 from stream.sdp_exchange import check_url
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
-
-Preset = Literal["auto", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
-"""Those that a live picture can be coded with; by their speed."""
 
 AudioBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
 
@@ -42,8 +40,8 @@ class SenderConfig:
     bitrate_bps: Annotated[BitrateOrAuto, Parameter(name="--bitrate")] = 150_000
     """Video bits a second on the wire, 30k to 5M; auto follows what the path carries."""
 
-    codec: Literal["auto", "h264"] = "auto"
-    """Codec to compress with."""
+    codec: CodecWish = "auto"
+    """Codec to compress with; auto takes AV1 if the other end has it, else H.264."""
 
     size: PictureSizeOrAuto = None
     """Picture size that travels; auto chooses it by bitrate. The aspect ratio is kept."""
@@ -64,10 +62,13 @@ class SenderConfig:
     """Bits a second of Opus sound, 24k to 64k."""
 
     preset: Preset = "auto"
-    """x264 preset; auto takes the slowest that leaves most of a core free."""
+    """Speed of compression; auto takes the slowest that leaves most of a core free."""
 
     intra_refresh: bool = False
-    """Refresh the picture bit by bit instead of by whole keyframes."""
+    """H.264: refresh the picture bit by bit instead of by whole keyframes."""
+
+    explain: bool = False
+    """Say what was agreed on with the other end, what is sent, and why."""
 
     verbose: bool = False
     """Log more: scene cuts and requests for keyframes."""

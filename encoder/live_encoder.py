@@ -8,18 +8,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from encoder.codec_choice import settings_for
 from encoder.rate_control import PathReport, RateController
-from encoder.video_encoder import H264Profile, H264Settings, VideoEncoder, open_video_encoder
-from stream.errors import CodecError, EdvrError
+from encoder.video_encoder import CodecSettings, VideoEncoder, open_video_encoder
+from stream.errors import EdvrError
 from stream.frame import Frame, Size
 from stream.scene_cut import SceneCutDetector
 from stream.sending_codecs import NegotiatedCodec
 from stream.stats import Percentiles, RateMeter
 
 _log = logging.getLogger(__name__)
-
-_PROFILES: dict[str, H264Profile] = {"64": "high", "4d": "main", "42": "baseline"}
-"""First byte of profile-level-id (RFC 6184 section 8.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +49,7 @@ class LiveEncoder:
         self._preset, self._intra_refresh = preset, intra_refresh
         self._codec: VideoEncoder | None = None
         self._size: Size | None = None
+        self._settings: CodecSettings | None = None
         self._cuts = SceneCutDetector()
         self._lock = threading.Lock()
         self._counts = EncodeCounts()
@@ -90,7 +89,8 @@ class LiveEncoder:
         try:
             coded = self._codec.encode(frame, force_keyframe=force_keyframe or is_cut)
         except EdvrError:
-            self._codec = None  # whatever state it is in: the next frame starts afresh
+            self._codec.close()  # whatever state it is in: the next frame starts afresh
+            self._codec = None
             raise
         self.encode_ms.add(self._clock_ms() - started_ms)
         with self._lock:
@@ -109,27 +109,31 @@ class LiveEncoder:
         with self._lock:
             return self._counts
 
+    @property
+    def settings(self) -> CodecSettings | None:
+        """Those that the codec was last opened with; None before. Callable from any thread."""
+        with self._lock:
+            return self._settings
+
     def note_path(self, *, packets_lost: int, rtt_ms: float | None) -> None:
         """Tell what the receiver has reported lost, and the round trip; from any thread."""
         with self._lock:
             self._packets_lost, self._rtt_ms = packets_lost, rtt_ms
 
     def _reopened(self, size: Size, codec: NegotiatedCodec, target_bps: int) -> VideoEncoder:
-        if codec.name != "h264":
-            raise CodecError(f"no encoder for {codec.name}")
-        profile = _PROFILES.get((codec.profile_level_id or "42")[:2].lower(), "baseline")
         if self._codec is not None:
             self._codec.close()
             self._codec = None
-        opened = open_video_encoder(
-            H264Settings(
-                size=size,
-                target_bitrate_bps=target_bps,
-                frame_rate=self._frame_rate,
-                profile=profile,
-                preset=self._preset,
-                intra_refresh=self._intra_refresh,
-            )
+        settings = settings_for(
+            codec,
+            size=size,
+            target_bps=target_bps,
+            frame_rate=self._frame_rate,
+            preset=self._preset,
+            intra_refresh=self._intra_refresh,
         )
+        opened = open_video_encoder(settings)
         self._size = size
+        with self._lock:
+            self._settings = settings
         return opened

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 
 from encoder.capture import open_source
 from encoder.capture_thread import CaptureThread
+from encoder.codec_choice import offered_codecs
 from encoder.config import SenderConfig
 from encoder.daemon_call import call_in_daemon
+from encoder.explanation import explain
 from encoder.live_encoder import LiveEncoder
 from encoder.rate_control import AUTO_START_BPS, RateController
 from encoder.source import Source
@@ -104,15 +106,18 @@ async def _one_session(
     audio = None
     if config.audio and source.info.has_audio:
         audio = SendingAudio(source=capture.audio, bitrate_bps=config.audio_bitrate_bps)
+    rate = RateController(config.bitrate_bps)
     encoder = LiveEncoder(
-        RateController(config.bitrate_bps),
+        rate,
         frame_rate=source.info.fps,
         preset=config.preset,
         intra_refresh=config.intra_refresh,
     )
     host = urlsplit(config.whip).hostname or ""
     scope = NetworkScope.LOOPBACK if is_loopback(host) else NetworkScope.ALL
-    peer = SendingPeer(SendingVideo(source=capture.video, encoder=encoder), audio, scope)
+    video = SendingVideo(source=capture.video, encoder=encoder, codecs=offered_codecs(config.codec))
+    peer = SendingPeer(video, audio, scope)
+    is_explained = not config.explain
     try:
         async with WhipClient(config.whip, config.token) as client:
             await peer.set_answer(await client.publish(await peer.create_offer()))
@@ -130,11 +135,36 @@ async def _one_session(
                         frames_dropped=capture.video.dropped,
                         now_ms=1000 * time.monotonic(),
                     )
+                    is_explained = is_explained or _explain(config, peer, encoder, rate, source)
             if peer.closed.is_set():
                 raise PeerError(f"connection lost: {peer.close_reason}")
             await asyncio.sleep(DRAIN_S)
     finally:
         await peer.close()
+
+
+def _explain(
+    config: SenderConfig,
+    peer: SendingPeer,
+    encoder: LiveEncoder,
+    rate: RateController,
+    source: Source,
+) -> bool:
+    """Say what was agreed on and is sent; False while it is not known."""
+    agreement, settings = peer.agreement(), encoder.settings
+    if agreement is None or settings is None:
+        return False
+    for line in explain(
+        agreement,
+        settings,
+        wish=config.codec,
+        source_size=source.info.size,
+        wanted_size=config.size,
+        wanted_bps=config.bitrate_bps,
+        wire_bps=rate.wire_bps,
+    ):
+        _log.info("%s", line)
+    return True
 
 
 async def _finished(capture: CaptureThread, *, within_s: float) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from stream.av1_headers import FrameHeaderReader, Malformed, SequenceHeader
+from stream.av1_bits import Malformed
+from stream.av1_frame_header import FrameHeaderReader
+from stream.av1_sequence_header import SequenceHeader
 from stream.errors import PeerError
 from stream.obu import ObuType, split_temporal_unit
 

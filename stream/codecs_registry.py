@@ -7,17 +7,17 @@ codecs. It first checks that each thing it replaces, or reads, still has the sha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType
 
 import aiortc
 import aiortc.codecs
-from aiortc import rtcrtpreceiver, rtcrtpsender
-from aiortc.rtcpeerconnection import find_common_codecs
+from aiortc import rtcpeerconnection, rtcrtpreceiver, rtcrtpsender, rtp
+from aiortc.rtcpeerconnection import find_common_codecs, is_codec_compatible
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
 from aiortc.sdp import SessionDescription
 
-from stream import rtp_h264, rtp_vp8
+from stream import rtp_av1, rtp_h264, rtp_vp8, rtp_vp9
 from stream.audio import CHANNELS, SAMPLE_RATE_HZ
 from stream.errors import CodecError, PeerError
 from stream.frame import CLOCK_HZ
@@ -33,14 +33,21 @@ from stream.receiving_codecs import (
 from stream.sdp_text import one_line
 from stream.sending_codecs import FrameEncoder as FrameEncoder
 from stream.sending_codecs import NegotiatedCodec as NegotiatedCodec
-from stream.sending_codecs import OpusSendEncoder, VideoSendEncoder
+from stream.sending_codecs import OpusSendEncoder, VideoAgreement, VideoSendEncoder
 
 H264_PROFILES = ("640c1f", "64001f", "4d001f", "42e01f", "42001f")
 """profile-level-id in order of preference: Constrained High, High, Main, Constrained Baseline,
 Baseline, all level 3.1 (1280x720 at 30 a second)."""
 
+AV1_PARAMETERS = {"profile": "0", "level-idx": "5", "tier": "0"}
+"""Main profile (8 bit 4:2:0), level 3.1, Main tier, which an absent parameter means too (AOM, "RTP
+Payload Format For AV1", section 7.2.1)."""
+
 _OPUS_PAYLOAD_TYPE = 96
-_FIRST_VIDEO_PAYLOAD_TYPE = 97  # dynamic range 96..127 (RFC 3551 section 6)
+
+_DYNAMIC_PAYLOAD_TYPES = frozenset((*range(35, 64), *range(96, 128)))
+"""96..127 (RFC 3551 section 6), and those that browsers use when these do not suffice: Chromium
+offers AV1 as 45."""
 
 
 def monotonic_ms() -> float:
@@ -59,6 +66,8 @@ def install() -> None:
     check_aioice()
     aiortc.codecs.CODECS["video"] = _video_codecs()
     aiortc.codecs.CODECS["audio"] = [_opus()]
+    vars(rtcpeerconnection).update(is_codec_compatible=_is_compatible)
+    vars(rtp).update(DYNAMIC_PAYLOAD_TYPES=_DYNAMIC_PAYLOAD_TYPES)
     vars(rtcrtpsender).update(get_encoder=_get_encoder)
     vars(rtcrtpreceiver).update(
         get_decoder=_get_decoder,
@@ -110,6 +119,23 @@ def check_remote_description(sdp: str, *, sends: bool) -> list[str]:
     return [section.kind for section in media]
 
 
+def read_agreement(
+    codecs: Sequence[RTCRtpCodecParameters], *, offered: tuple[str, ...]
+) -> VideoAgreement:
+    """What was agreed on, from the codecs of a negotiated transceiver; aiortc sends the first."""
+    feedback = {
+        " ".join(part for part in (each.type, each.parameter) if part)
+        for each in codecs[0].rtcpFeedback
+    }
+    names = (codec.name.lower() for codec in codecs)
+    return VideoAgreement(
+        codec=_negotiated_codec(codecs[0]),
+        offered=offered,
+        accepted=tuple(dict.fromkeys(name for name in names if name != "rtx")),
+        feedback=frozenset(feedback),
+    )
+
+
 def _describe(codecs: list[RTCRtpCodecParameters]) -> str:
     names = {
         " ".join(
@@ -144,6 +170,7 @@ def _check_aiortc() -> None:
         (rtcrtpreceiver.RTCRtpReceiver._handle_rtcp_packet, ("RtcpSrPacket", "sender_info")),
         (rtcrtpreceiver.decoder_worker, ("get_decoder", "decode")),
         (aiortc.RTCPeerConnection.setRemoteDescription, ("CODECS", "find_common_codecs")),
+        (find_common_codecs, ("is_codec_compatible", "DYNAMIC_PAYLOAD_TYPES")),
     ]
     for function, names in expected:
         code: CodeType = function.__code__
@@ -156,21 +183,18 @@ def _check_aiortc() -> None:
 
 
 def _video_codecs() -> list[RTCRtpCodecParameters]:
-    offers: list[tuple[str, dict[str, str]]] = [
-        (
-            "video/H264",
-            {
-                "level-asymmetry-allowed": "1",
-                "packetization-mode": "1",
-                "profile-level-id": profile,
-            },
-        )
-        for profile in H264_PROFILES
+    h264 = {"level-asymmetry-allowed": "1", "packetization-mode": "1"}
+    offers: list[tuple[int, str, dict[str, str]]] = [
+        (109, "video/AV1", AV1_PARAMETERS),
+        *(
+            (97 + 2 * index, "video/H264", h264 | {"profile-level-id": profile})
+            for index, profile in enumerate(H264_PROFILES)
+        ),
+        (111, "video/VP9", {"profile-id": "0"}),
+        (107, "video/VP8", {}),
     ]
-    offers.append(("video/VP8", {}))
     codecs: list[RTCRtpCodecParameters] = []
-    for index, (mime_type, parameters) in enumerate(offers):
-        payload_type = _FIRST_VIDEO_PAYLOAD_TYPE + 2 * index
+    for payload_type, mime_type, parameters in offers:
         codecs.append(
             RTCRtpCodecParameters(
                 mimeType=mime_type,
@@ -205,17 +229,28 @@ def _opus() -> RTCRtpCodecParameters:
     )
 
 
+def _is_compatible(ours: RTCRtpCodecParameters, theirs: RTCRtpCodecParameters) -> bool:
+    """Also the profiles of AV1 and VP9, of which a browser offers more than one."""
+    for name, parameter in (("av1", "profile"), ("vp9", "profile-id")):
+        if ours.name.lower() == name and str(theirs.parameters.get(parameter) or "0") != "0":
+            return False
+    return bool(is_codec_compatible(ours, theirs))
+
+
+def _negotiated_codec(codec: RTCRtpCodecParameters) -> NegotiatedCodec:
+    """One of aiortc's codecs in our words."""
+    profile = codec.parameters.get("profile-level-id")
+    return NegotiatedCodec(
+        name=codec.name.lower(),
+        profile_level_id=None if profile is None else str(profile),
+        payload_type=codec.payloadType or 0,
+    )
+
+
 def _get_encoder(codec: RTCRtpCodecParameters) -> VideoSendEncoder | OpusSendEncoder:
     if codec.name.lower() == "opus":
         return OpusSendEncoder()
-    profile = codec.parameters.get("profile-level-id")
-    return VideoSendEncoder(
-        NegotiatedCodec(
-            name=codec.name.lower(),
-            profile_level_id=None if profile is None else str(profile),
-            payload_type=codec.payloadType or 0,
-        )
-    )
+    return VideoSendEncoder(_negotiated_codec(codec))
 
 
 def _get_decoder(codec: RTCRtpCodecParameters) -> VideoReceiveDecoder | OpusReceiveDecoder:
@@ -228,8 +263,12 @@ def _depayload(codec: RTCRtpCodecParameters, payload: bytes) -> PayloadPart:
     """Never raises: aiortc would drop the packet and nobody would count it."""
     try:
         match codec.name.lower():
+            case "av1":
+                return rtp_av1.depayload(payload)
             case "h264":
                 return rtp_h264.depayload(payload)
+            case "vp9":
+                return rtp_vp9.depayload(payload)
             case "vp8":
                 return rtp_vp8.depayload(payload)
     except PeerError:

@@ -25,6 +25,7 @@ RESTART_JUMP_MS = 10_000
 class PayloadPart:
     """What one RTP payload brings to a frame.
 
+    data: put in a row, those of a frame are what its decoder takes (AV1: `rtp_av1.assemble`).
     starts_frame: the payload shows that the frame has nothing before it (False: it does not say).
     is_keyframe: the payload shows that the frame is a keyframe.
     """

@@ -16,12 +16,13 @@ from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from stream.audio import AudioChunk
 from stream.buffer import LatestBuffer
+from stream.codecs_registry import read_agreement
 from stream.frame import Frame
 from stream.ice_path import NetworkScope as NetworkScope
 from stream.peer_connection import PeerConnection, observe_rtcp, prefer_codecs
 from stream.peer_connection import PeerStats as PeerStats
 from stream.receiving_codecs import ReceiveCounts, ReceivedAudio, ReceivedVideo
-from stream.sending_codecs import SendCounters
+from stream.sending_codecs import SendCounters, VideoAgreement
 from stream.timing import MediaClock, SenderReport, Track
 from stream.tracks import (
     AudioTrack,
@@ -89,11 +90,16 @@ class SendingPeer(PeerConnection):
                 if report.ssrc in self._ssrcs:
                     self._packets_lost[report.ssrc] = max(0, report.packets_lost)
 
-    def _negotiated_codec(self) -> str | None:
+    def agreement(self) -> VideoAgreement | None:
+        """What both ends agreed on for video; None before they did."""
         for transceiver in self._connection.getTransceivers():
             if transceiver.kind == "video" and transceiver.currentDirection is not None:
-                return str(transceiver._codecs[0].name).lower()
+                return read_agreement(transceiver._codecs, offered=self._video.codecs)
         return None
+
+    def _negotiated_codec(self) -> str | None:
+        agreement = self.agreement()
+        return None if agreement is None else agreement.codec.name
 
 
 class ReceivingPeer(PeerConnection):
@@ -137,7 +143,7 @@ class ReceivingPeer(PeerConnection):
             if kind.value in kinds:
                 transceiver = self._connection.addTransceiver(kind.value, direction="recvonly")
                 if kind is Track.VIDEO:
-                    prefer_codecs(transceiver, ("h264", "vp8"))
+                    prefer_codecs(transceiver, ("av1", "h264", "vp9", "vp8"))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         kind = Track(track.kind)

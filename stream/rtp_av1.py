@@ -151,6 +151,8 @@ def _payloads(parts: bytes) -> Iterator[bytes]:
     while position < len(parts):
         size = int.from_bytes(parts[position : position + _LENGTH_BYTES], "big")
         position += _LENGTH_BYTES
+        if not 0 < size <= len(parts) - position:
+            raise PeerError("AV1: a packet is cut off")
         yield parts[position : position + size]
         position += size
 

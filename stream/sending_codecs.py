@@ -15,7 +15,7 @@ import av
 import av.error
 import av.frame
 
-from stream import rtp_h264, rtp_vp8
+from stream import rtp_av1, rtp_h264, rtp_vp8
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
 from stream.errors import CodecError, EdvrError
 from stream.frame import Frame
@@ -38,6 +38,18 @@ class NegotiatedCodec:
     payload_type: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoAgreement:
+    """codec: what is sent. offered: our codecs, best first. accepted: those of the other end, in
+    its order, each once. feedback: what its RTCP will tell, as in SDP ("nack pli", "goog-remb").
+    """
+
+    codec: NegotiatedCodec
+    offered: tuple[str, ...]
+    accepted: tuple[str, ...]
+    feedback: frozenset[str]
+
+
 class FrameEncoder(Protocol):
     """Compresses one stream of frames."""
 
@@ -49,7 +61,7 @@ class FrameEncoder(Protocol):
         force_keyframe: bool,
         remote_estimate_bps: int | None,
     ) -> bytes:
-        """One access unit (H.264: Annex B); empty when there is nothing to send for this frame.
+        """One access unit (H.264: Annex B; AV1: OBUs with sizes); empty to leave the frame out.
 
         Called from one thread at a time. remote_estimate_bps: what the receiver says fits the
         path (REMB); None until it said so. Raises CodecError to skip the frame.
@@ -83,7 +95,7 @@ class VideoSendEncoder:
     """Calls the carried `FrameEncoder` and cuts its access unit into RTP payloads."""
 
     def __init__(self, codec: NegotiatedCodec) -> None:
-        if codec.name not in ("h264", "vp8"):
+        if codec.name not in ("av1", "h264", "vp8"):
             raise CodecError(f"no RTP payload format for {codec.name}")
         self._codec = codec
         self._estimate_bps: int | None = None
@@ -126,6 +138,8 @@ class VideoSendEncoder:
         return self._payloads(access_unit), carrier.media.pts
 
     def _payloads(self, access_unit: bytes) -> list[bytes]:
+        if self._codec.name == "av1":
+            return rtp_av1.packetize(access_unit)
         if self._codec.name == "h264":
             return rtp_h264.packetize(access_unit)
         self._picture_id += 1

@@ -8,25 +8,33 @@ import av
 import av.error
 from av.codec.context import Flags
 
-from stream.errors import CodecError, FrameError
+from stream import av1_quantiser, h264_quantiser, rtp_av1
+from stream.errors import CodecError, FrameError, PeerError
 from stream.frame import Frame
 from stream.frame_av import frame_from_av
-from stream.h264_quantiser import QuantiserReader
 from stream.jitter_buffer import CodedFrame
 
-_LIBRARY_NAMES = {"h264": "h264", "vp8": "vp8"}  # codec name -> the decoder of FFmpeg to use
+# codec name -> the decoder of FFmpeg to use
+_LIBRARY_NAMES = {"av1": "libdav1d", "h264": "h264", "vp8": "vp8", "vp9": "vp9"}
 _FRAMES_INSIDE = 32  # far above what any decoder holds back; bounds the table of what went in
 
 
 class VideoDecoder:
-    """Decodes one RTP video stream; belongs to one thread. `codec` is "h264" or "vp8".
+    """Decodes one RTP video stream; belongs to one thread.
 
-    Raises CodecError when the decoder cannot be opened.
+    codec: "av1", "h264", "vp9" or "vp8". Raises CodecError when the decoder cannot be opened.
     """
 
     def __init__(self, codec: str) -> None:
         self._codec = codec
-        self._quantiser = QuantiserReader() if codec == "h264" else None
+        self._quantiser: av1_quantiser.QuantiserReader | h264_quantiser.QuantiserReader | None
+        match codec:
+            case "av1":
+                self._quantiser = av1_quantiser.QuantiserReader()
+            case "h264":
+                self._quantiser = h264_quantiser.QuantiserReader()
+            case _:
+                self._quantiser = None
         self._inside: dict[int, tuple[CodedFrame, float | None]] = {}
         self._count = 0
         self._is_damaged = False
@@ -46,8 +54,9 @@ class VideoDecoder:
         Raises CodecError when the decoder refuses the data; it can go on with the next frame,
         but what comes out is marked damaged until a keyframe.
         """
-        quantiser = self._quantiser.read(coded.data) if self._quantiser else None
-        packet = av.Packet(coded.data)
+        access_unit = self._access_unit(coded)
+        quantiser = self._quantiser.read(access_unit) if self._quantiser else None
+        packet = av.Packet(access_unit)
         packet.pts = self._count
         self._inside[self._count] = (coded, quantiser)
         self._inside.pop(self._count - _FRAMES_INSIDE, None)
@@ -60,6 +69,15 @@ class VideoDecoder:
         except (av.error.FFmpegError, FrameError) as error:
             self._is_damaged = True
             raise CodecError(f"{self._codec} frame cannot be decoded: {error}") from error
+
+    def _access_unit(self, coded: CodedFrame) -> bytes:
+        if self._codec != "av1":
+            return coded.data
+        try:
+            return rtp_av1.assemble(coded.data)
+        except PeerError as error:
+            self._is_damaged = True
+            raise CodecError(str(error)) from error
 
     def _frame(self, picture: av.VideoFrame, coded: CodedFrame, quantiser: float | None) -> Frame:
         if picture.key_frame:

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.svt_av1 import SvtAv1
-from stream.av1_headers import FrameHeaderReader, Malformed, SequenceHeader
+from stream.av1_bits import Malformed
+from stream.av1_frame_header import FrameHeaderReader
 from stream.av1_quantiser import MAX_QP, QuantiserReader, qp_of
+from stream.av1_sequence_header import SequenceHeader
 from stream.frame import Size
 from stream.frame_av import TIME_BASE, frame_to_av
 from stream.obu import ObuType, split_temporal_unit

@@ -6,7 +6,12 @@ from aiortc.codecs import CODECS
 from aiortc.rtcpeerconnection import find_common_codecs
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
-from stream.codecs_registry import H264_PROFILES, check_remote_description, install
+from stream.codecs_registry import (
+    H264_PROFILES,
+    check_remote_description,
+    install,
+    read_agreement,
+)
 from stream.errors import CodecError, PeerError
 from stream.jitter_buffer import PayloadPart
 from stream.receiving_codecs import MALFORMED, OpusReceiveDecoder, VideoReceiveDecoder
@@ -45,11 +50,11 @@ def test_every_payload_type_is_dynamic_and_used_once() -> None:
     assert all(payload_type in range(96, 128) for payload_type in types)
 
 
-def test_h264_high_comes_first_vp8_last_and_each_has_retransmission() -> None:
+def test_av1_comes_first_then_h264_by_profile_and_each_has_retransmission() -> None:
     media = [codec for codec in CODECS["video"] if codec.name != "rtx"]
     repair = [codec for codec in CODECS["video"] if codec.name == "rtx"]
-    assert [codec.parameters.get("profile-level-id") for codec in media] == [*H264_PROFILES, None]
-    assert media[-1].name == "VP8"
+    assert [codec.name for codec in media] == ["AV1", *["H264"] * 5, "VP9", "VP8"]
+    assert [codec.parameters["profile-level-id"] for codec in media[1:6]] == list(H264_PROFILES)
     assert [codec.parameters["apt"] for codec in repair] == [codec.payloadType for codec in media]
 
 
@@ -72,6 +77,38 @@ def test_the_profile_of_an_offer_is_met(offer: RTCRtpCodecParameters, profile: s
 @pytest.mark.parametrize("offer", [h264("42e01f", mode="0"), h264("f4001f"), h264("nonsense")])
 def test_what_cannot_be_decoded_is_not_agreed_on(offer: RTCRtpCodecParameters) -> None:
     assert agreed(offer) == []
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "parameters", "is_met"),
+    [
+        ("video/AV1", {"level-idx": "5", "profile": "0", "tier": "0"}, True),
+        ("video/AV1", {}, True),  # the Main profile
+        ("video/AV1", {"level-idx": "8", "profile": "0", "tier": "1"}, True),
+        ("video/AV1", {"level-idx": "5", "profile": "1", "tier": "0"}, False),  # 4:4:4
+        ("video/VP9", {"profile-id": "0"}, True),
+        ("video/VP9", {}, True),
+        ("video/VP9", {"profile-id": "2"}, False),  # 10 bit
+    ],
+)
+def test_av1_and_vp9_are_met_in_their_main_profile(
+    mime_type: str, parameters: dict[str, str], is_met: bool
+) -> None:
+    offer = RTCRtpCodecParameters(
+        mimeType=mime_type, clockRate=90_000, payloadType=45, parameters=dict(parameters)
+    )
+    common = find_common_codecs(CODECS["video"], [offer])
+    assert [codec.payloadType for codec in common] == ([45] if is_met else [])
+
+
+def test_what_was_agreed_on_is_told_in_our_words() -> None:
+    codecs = [codec for codec in CODECS["video"] if codec.payloadType in (97, 98, 99, 107, 108)]
+    agreement = read_agreement(codecs, offered=("av1", "h264"))
+    assert agreement.codec == NegotiatedCodec(
+        name="h264", profile_level_id="640c1f", payload_type=97
+    )
+    assert (agreement.offered, agreement.accepted) == (("av1", "h264"), ("h264", "vp8"))
+    assert {"nack", "nack pli", "goog-remb"} <= agreement.feedback
 
 
 def test_aiortc_finds_our_codecs_where_it_looks() -> None:

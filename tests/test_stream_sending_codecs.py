@@ -99,8 +99,8 @@ def test_vp8_gets_a_descriptor_with_a_new_picture_id_each() -> None:
 
 
 def test_a_codec_without_a_payload_format_is_refused() -> None:
-    with pytest.raises(CodecError, match="av1"):
-        VideoSendEncoder(NegotiatedCodec(name="av1", profile_level_id=None, payload_type=45))
+    with pytest.raises(CodecError, match="vp9"):
+        VideoSendEncoder(NegotiatedCodec(name="vp9", profile_level_id=None, payload_type=45))
 
 
 @pytest.mark.parametrize("bitrate_bps", [24_000, 64_000])

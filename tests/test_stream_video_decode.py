@@ -8,11 +8,14 @@ import av
 import numpy as np
 import pytest
 
+from encoder.av1_encoder import AV1Encoder
+from encoder.video_encoder import AV1Settings
+from stream import rtp_av1
 from stream.errors import CodecError
 from stream.frame import Frame, Size
 from stream.jitter_buffer import CodedFrame
 from stream.video_decode import VideoDecoder
-from tests.live_media import H264_HIGH, X264, coded_frames, picture, psnr
+from tests.live_media import H264_HIGH, SIZE, X264, coded_frames, picture, psnr
 
 
 def test_every_frame_comes_out_at_once_and_looks_like_what_went_in() -> None:
@@ -25,6 +28,46 @@ def test_every_frame_comes_out_at_once_and_looks_like_what_went_in() -> None:
         assert psnr(frame, picture(index)) > 40
         assert frame.quantiser is not None
         assert 0 < frame.quantiser < 35
+
+
+def av1_frames(count: int) -> list[CodedFrame]:
+    """As the jitter buffer gives them."""
+    encoder = AV1Encoder(AV1Settings(size=SIZE, target_bitrate_bps=1_000_000, preset="10"))
+    frames = [
+        CodedFrame(
+            data=b"".join(rtp_av1.depayload(part).data for part in rtp_av1.packetize(coded.data)),
+            timestamp=coded.pts,
+            is_keyframe=coded.is_keyframe,
+            after_loss=False,
+            arrived_ms=1.0,
+        )
+        for coded in (encoder.encode(picture(index)) for index in range(count))
+    ]
+    encoder.close()
+    return frames
+
+
+def test_av1_frames_come_out_at_once_with_their_quantiser() -> None:
+    decoder = VideoDecoder("av1")
+    for index, coded in enumerate(av1_frames(6)):
+        (frame,) = decoder.decode(coded)
+        assert (frame.pts, frame.is_keyframe) == (coded.timestamp, index == 0)
+        assert psnr(frame, picture(index)) > 35
+        assert frame.quantiser is not None
+        assert 0 < frame.quantiser < 40
+
+
+def test_damaged_av1_is_refused_and_the_next_keyframe_is_decoded() -> None:
+    decoder = VideoDecoder("av1")
+    coded = av1_frames(3)
+    for data in (coded[0].data[:-9], b"\x00\x01\x10", coded[0].data[:20] + bytes(60)):
+        with pytest.raises(CodecError):
+            decoder.decode(replace(coded[0], data=data))
+    (frame,) = decoder.decode(coded[0])
+    assert not frame.is_damaged
+    with pytest.raises(CodecError):
+        decoder.decode(replace(coded[1], data=coded[1].data[:-5]))
+    assert all(frame.is_damaged for frame in decoder.decode(coded[2]))
 
 
 def test_frames_after_a_loss_are_damaged_until_a_keyframe() -> None:

@@ -1,4 +1,4 @@
-"""Sequence and frame headers of AV1, as far as the quantiser (sections 5.5 and 5.9). Pure, bounded.
+"""Frame headers of AV1, as far as the quantiser (section 5.9). Pure, bounded.
 
 A frame header can only be read by whoever follows the stream: its size may be that of a frame it
 refers to. What does not parse raises `Malformed`, and nothing else.
@@ -8,165 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from stream.av1_bits import Bits, Malformed
+from stream.av1_sequence_header import EACH_FRAME_SAYS, SequenceHeader
 from stream.obu import Obu
 
 _SLOTS, _REFERENCES = 8, 7
-_HEADER_BYTES = 512  # longest prefix of a header that is ever looked at
 _KEY, _INTER, _INTRA_ONLY, _SWITCH = range(4)
-_EACH_FRAME_SAYS = 2  # SELECT_SCREEN_CONTENT_TOOLS, SELECT_INTEGER_MV
 _NO_SUPERRES = 8
 _MAX_TILE_WIDTH, _MAX_TILE_AREA, _MAX_TILES_A_SIDE = 4096, 4096 * 2304, 64
-
-
-class Malformed(Exception):
-    """A header that does not parse, or refers to what is not known; stays inside the parsers."""
-
-
-class _Bits:
-    """Big-endian bit reader (section 4.10)."""
-
-    def __init__(self, payload: bytes) -> None:
-        clipped = payload[:_HEADER_BYTES]
-        self._value = int.from_bytes(clipped, "big")
-        self._left = 8 * len(clipped)
-
-    def take(self, count: int) -> int:
-        """f(count)."""
-        if count > self._left:
-            raise Malformed
-        self._left -= count
-        return (self._value >> self._left) & ((1 << count) - 1)
-
-    def flag(self) -> bool:
-        """f(1)."""
-        return bool(self.take(1))
-
-    def uvlc(self) -> int:
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 32:
-                raise Malformed
-        return (1 << zeros) - 1 + self.take(zeros)
-
-    def ns(self, count: int) -> int:
-        """A number below `count`."""
-        width = count.bit_length()
-        short = (1 << width) - count
-        value = self.take(width - 1)
-        return value if value < short else (value << 1) - short + self.take(1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _OperatingPoint:
-    layers: int  # operating_point_idc
-    has_decoder_model: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceHeader:
-    """What of a sequence header later headers depend on; lengths in bits."""
-
-    is_reduced_still: bool
-    operating_points: tuple[_OperatingPoint, ...]
-    presentation_time_bits: int  # 0: frames carry none
-    removal_time_bits: int  # 0: there is no decoder model
-    width_bits: int
-    height_bits: int
-    max_size: tuple[int, int]
-    frame_id_bits: int  # 0: frames carry none
-    delta_frame_id_bits: int
-    uses_large_superblocks: bool
-    order_hint_bits: int  # 0: frames carry none
-    has_order_hint: bool
-    has_reference_mvs: bool
-    screen_content_tools: int
-    integer_mv: int
-    has_superres: bool
-
-    @classmethod
-    def parse(cls, payload: bytes) -> SequenceHeader:
-        """From the payload of its OBU. Raises Malformed."""
-        bits = _Bits(payload)
-        bits.take(4)  # profile, still picture
-        is_reduced = bits.flag()
-        points: list[_OperatingPoint] = []
-        presentation_time_bits = removal_time_bits = 0
-        if is_reduced:
-            bits.take(5)
-            points.append(_OperatingPoint(layers=0, has_decoder_model=False))
-        else:
-            points, presentation_time_bits, removal_time_bits = _operating_points(bits)
-        width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
-        max_size = (bits.take(width_bits) + 1, bits.take(height_bits) + 1)
-        frame_id_bits = delta_frame_id_bits = 0
-        if not is_reduced and bits.flag():
-            delta_frame_id_bits = bits.take(4) + 2
-            frame_id_bits = bits.take(3) + delta_frame_id_bits + 1
-        uses_large_superblocks = bits.flag()
-        bits.take(2)
-        order_hint_bits, has_order_hint, has_reference_mvs = 0, False, False
-        screen_content_tools = integer_mv = _EACH_FRAME_SAYS
-        if not is_reduced:
-            bits.take(4)
-            has_order_hint = bits.flag()
-            if has_order_hint:
-                bits.take(1)
-                has_reference_mvs = bits.flag()
-            if not bits.flag():
-                screen_content_tools = bits.take(1)
-            if screen_content_tools and not bits.flag():
-                integer_mv = bits.take(1)
-            if has_order_hint:
-                order_hint_bits = bits.take(3) + 1
-        return cls(
-            is_reduced_still=is_reduced,
-            operating_points=tuple(points),
-            presentation_time_bits=presentation_time_bits,
-            removal_time_bits=removal_time_bits,
-            width_bits=width_bits,
-            height_bits=height_bits,
-            max_size=max_size,
-            frame_id_bits=frame_id_bits,
-            delta_frame_id_bits=delta_frame_id_bits,
-            uses_large_superblocks=uses_large_superblocks,
-            order_hint_bits=order_hint_bits,
-            has_order_hint=has_order_hint,
-            has_reference_mvs=has_reference_mvs,
-            screen_content_tools=screen_content_tools,
-            integer_mv=integer_mv,
-            has_superres=bits.flag(),
-        )
-
-
-def _operating_points(bits: _Bits) -> tuple[list[_OperatingPoint], int, int]:
-    """Also the lengths of presentation and of removal times."""
-    delay_bits = presentation_time_bits = removal_time_bits = 0
-    if bits.flag():  # timing info
-        bits.take(64)
-        has_equal_intervals = bits.flag()
-        if has_equal_intervals:
-            bits.uvlc()
-        if bits.flag():  # decoder model
-            delay_bits = bits.take(5) + 1
-            bits.take(32)
-            removal_time_bits = bits.take(5) + 1
-            presentation_time_bits = bits.take(5) + 1
-            if has_equal_intervals:
-                presentation_time_bits = 0
-    has_display_delay = bits.flag()
-    points = []
-    for _ in range(bits.take(5) + 1):
-        layers = bits.take(12)
-        if bits.take(5) > 7:
-            bits.take(1)
-        has_model = bool(delay_bits) and bits.flag()
-        if has_model:
-            bits.take(2 * delay_bits + 1)
-        if has_display_delay and bits.flag():
-            bits.take(4)
-        points.append(_OperatingPoint(layers=layers, has_decoder_model=has_model))
-    return points, presentation_time_bits, removal_time_bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,9 +40,9 @@ class FrameHeaderReader:
         """The header in a frame or frame header OBU. Raises Malformed."""
         if self.sequence is None:
             raise Malformed
-        return self._header(_Bits(obu.payload), self.sequence, obu)
+        return self._header(Bits(obu.payload), self.sequence, obu)
 
-    def _header(self, bits: _Bits, sequence: SequenceHeader, obu: Obu) -> CodedPicture:
+    def _header(self, bits: Bits, sequence: SequenceHeader, obu: Obu) -> CodedPicture:
         kind, is_shown, is_resilient = _KEY, True, True
         if not sequence.is_reduced_still:
             if bits.flag():
@@ -207,11 +56,11 @@ class FrameHeaderReader:
         is_intra = kind in (_KEY, _INTRA_ONLY)
         is_cdf_fixed = bits.flag()
         has_screen_tools = sequence.screen_content_tools
-        if has_screen_tools == _EACH_FRAME_SAYS:
+        if has_screen_tools == EACH_FRAME_SAYS:
             has_screen_tools = bits.take(1)
         has_integer_mv = False
         if has_screen_tools:
-            says = sequence.integer_mv == _EACH_FRAME_SAYS
+            says = sequence.integer_mv == EACH_FRAME_SAYS
             has_integer_mv = bits.flag() if says else bool(sequence.integer_mv)
         bits.take(sequence.frame_id_bits)
         overrides_size = kind == _SWITCH
@@ -266,7 +115,7 @@ class FrameHeaderReader:
         return replace(picture, is_shown=True)
 
     def _inter_size(
-        self, bits: _Bits, sequence: SequenceHeader, *, overrides_size: bool, is_resilient: bool
+        self, bits: Bits, sequence: SequenceHeader, *, overrides_size: bool, is_resilient: bool
     ) -> tuple[int, tuple[int, int]]:
         references: list[int | None] = []
         is_short = sequence.has_order_hint and bits.flag()
@@ -285,7 +134,7 @@ class FrameHeaderReader:
         return size
 
     def _size_of(
-        self, bits: _Bits, sequence: SequenceHeader, reference: int | None
+        self, bits: Bits, sequence: SequenceHeader, reference: int | None
     ) -> tuple[int, tuple[int, int]]:
         picture = None if reference is None else self._slots[reference]
         if picture is None:
@@ -294,7 +143,7 @@ class FrameHeaderReader:
         return width, (_coded_width(bits, sequence, width), picture.size[1])
 
 
-def _skip_removal_times(bits: _Bits, sequence: SequenceHeader, obu: Obu) -> None:
+def _skip_removal_times(bits: Bits, sequence: SequenceHeader, obu: Obu) -> None:
     if not sequence.removal_time_bits or not bits.flag():
         return
     for point in sequence.operating_points:
@@ -306,7 +155,7 @@ def _skip_removal_times(bits: _Bits, sequence: SequenceHeader, obu: Obu) -> None
 
 
 def _frame_size(
-    bits: _Bits, sequence: SequenceHeader, *, is_overridden: bool
+    bits: Bits, sequence: SequenceHeader, *, is_overridden: bool
 ) -> tuple[int, tuple[int, int]]:
     width, height = sequence.max_size
     if is_overridden:
@@ -314,19 +163,19 @@ def _frame_size(
     return width, (_coded_width(bits, sequence, width), height)
 
 
-def _coded_width(bits: _Bits, sequence: SequenceHeader, upscaled_width: int) -> int:
+def _coded_width(bits: Bits, sequence: SequenceHeader, upscaled_width: int) -> int:
     if not sequence.has_superres or not bits.flag():
         return upscaled_width
     denominator = bits.take(3) + _NO_SUPERRES + 1
     return (upscaled_width * _NO_SUPERRES + denominator // 2) // denominator
 
 
-def _skip_render_size(bits: _Bits) -> None:
+def _skip_render_size(bits: Bits) -> None:
     if bits.flag():
         bits.take(32)
 
 
-def _skip_tile_info(bits: _Bits, sequence: SequenceHeader, size: tuple[int, int]) -> None:
+def _skip_tile_info(bits: Bits, sequence: SequenceHeader, size: tuple[int, int]) -> None:
     shift = 7 if sequence.uses_large_superblocks else 6  # log2 of a superblock's side
     columns, rows = ((2 * ((side + 7) >> 3) * 4 + (1 << shift) - 1) >> shift for side in size)
     most_width = _MAX_TILE_WIDTH >> shift
@@ -353,13 +202,13 @@ def _tile_log2(size: int, target: int) -> int:
     return log2
 
 
-def _counted_up(bits: _Bits, least: int, most: int) -> int:
+def _counted_up(bits: Bits, least: int, most: int) -> int:
     while least < most and bits.flag():
         least += 1
     return least
 
 
-def _spans(bits: _Bits, total: int, most: int) -> list[int]:
+def _spans(bits: Bits, total: int, most: int) -> list[int]:
     spans: list[int] = []
     while sum(spans) < total:
         if len(spans) == _MAX_TILES_A_SIDE:
