@@ -15,7 +15,7 @@ from av.container import OutputContainer
 
 from decoder.file_reader import SoundPacket
 from decoder.sink import RawTarget
-from decoder.sinks.y4m import Y4mSink
+from decoder.sinks.raw import RawSink
 from stream.errors import CodecError, ConfigError, SinkError
 from stream.frame import CLOCK_HZ, Frame
 from stream.frame_av import TIME_BASE, frame_to_av
@@ -117,7 +117,7 @@ class _RawWriter:
         self._path = path
         self._part = None if path is None else _temporary(path)
         try:
-            self._sink = Y4mSink(
+            self._sink = RawSink(
                 RawTarget(path=self._part), size=first.size, frame_rate=float(rate)
             )
         except SinkError as error:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from decoder.frame_rate import FrameRateGuess
+from decoder.output_options import PLAIN, OutputOptions
 from decoder.sink_thread import SinkCounters, SinkThread, start_sink
 from stream.audio import AudioChunk, audio_pts
 from stream.frame import Frame
@@ -29,8 +30,14 @@ class Outputs:
     One thread calls the methods; `counters` may be called from any.
     """
 
-    def __init__(self, targets: tuple[str, ...], *, tap: Tap | None = None) -> None:
-        self._targets, self._tap = targets, tap
+    def __init__(
+        self,
+        targets: tuple[str, ...],
+        *,
+        options: OutputOptions = PLAIN,
+        tap: Tap | None = None,
+    ) -> None:
+        self._targets, self._options, self._tap = targets, options, tap
         self._is_open = False
         self._frame_rate = FrameRateGuess()
         self._early: list[Frame] = []  # until the frame rate is known: at most a few
@@ -76,7 +83,7 @@ class Outputs:
     def _open(self) -> None:
         size, fps = self._early[0].size, self._frame_rate.fps
         opened = tuple(
-            start_sink(target, size=size, frame_rate=fps, with_audio=True)
+            start_sink(target, size=size, frame_rate=fps, with_audio=True, options=self._options)
             for target in self._targets
         )
         with self._lock:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from decoder.backlog import Backlog
+from decoder.output_options import PLAIN, OutputOptions
 from decoder.output_timeline import OutputTimeline
 from decoder.outputs import Outputs, Tap
 from decoder.pipeline_counts import PipelineCounts
@@ -52,6 +53,7 @@ class Pipeline:
         lr_outputs: tuple[str, ...] = (),
         tap: Tap | None = None,
         lr_tap: Tap | None = None,
+        output_options: OutputOptions = PLAIN,
         on_failure: Callable[[EdvrError], None],
     ) -> None:
         """open_restorer: called once, on the pipeline's thread, which then owns and closes it.
@@ -63,12 +65,10 @@ class Pipeline:
         self.name = name
         self._open_restorer, self._on_failure = open_restorer, on_failure
         self._latency_ms = {stage: Percentiles() for stage in STAGES}
-        self._timeline = OutputTimeline()
-        self._outputs = Outputs(outputs, tap=tap)
-        self._lr_outputs = Outputs(lr_outputs, tap=lr_tap)
-        self._backlog = Backlog()
-        self._dropped_before = 0  # by buffers of earlier sessions, and skipped
-        self._dropped_logged = 0
+        self._timeline, self._backlog = OutputTimeline(), Backlog()
+        self._outputs = Outputs(outputs, options=output_options, tap=tap)
+        self._lr_outputs = Outputs(lr_outputs, options=output_options, tap=lr_tap)
+        self._dropped_before, self._dropped_logged = 0, 0  # by earlier buffers, and skipped
         self._logged_s = float("-inf")
         # Shared with other threads, under the lock:
         self._lock = threading.Lock()

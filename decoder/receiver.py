@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import socket
 import sys
 import time
 from collections import Counter
@@ -17,6 +15,8 @@ from dataclasses import astuple
 from functools import partial
 
 from decoder.config import RestorerConfig
+from decoder.hls_service import HlsService
+from decoder.hls_shelf import HlsShelf
 from decoder.operations import OperationsService
 from decoder.pipeline import Pipeline
 from decoder.pull import network_scope, new_peer, pull
@@ -28,9 +28,10 @@ from decoder.sink import check_target, parse_target
 from decoder.sink_thread import SinkCounters, SinkState
 from decoder.viewing.sessions import StreamViews, Viewing
 from decoder.web_pages import WebPages
-from stream.config import HostPort, is_loopback
-from stream.errors import ConfigError, EdvrError, SignallingError, SinkError
+from stream.config import is_loopback
+from stream.errors import EdvrError, SignallingError, SinkError
 from stream.frame import Size
+from stream.http_front import check_free
 from stream.http_server import Offer, SignallingServer
 from stream.peer import ReceivingPeer
 from stream.whep_service import WhepService
@@ -88,6 +89,7 @@ class Receiver:
         self._spare: Restorer | None = None
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._shelf = HlsShelf(self._loop)
         self._failure: EdvrError | None = None
         self.url: str | None = None
         """Where to publish; None while it does not listen."""
@@ -97,7 +99,7 @@ class Receiver:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             if self._config.whep is None:
-                _check_free(self._config.listen or DEFAULT_LISTEN)
+                check_free(self._config.listen or DEFAULT_LISTEN)
             # Opened before anybody can publish, so that the first picture does not wait for it.
             self._spare = await asyncio.to_thread(prepared_restorer, self._config.restorer)
             if self._config.whep is None:
@@ -118,13 +120,12 @@ class Receiver:
         self._stop.set()
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        operations = OperationsService(
-            self._config.http.access, records=self._records, end_stream=self._end_stream
-        )
-        listen = self._config.listen or DEFAULT_LISTEN
+        listen, access = self._config.listen or DEFAULT_LISTEN, self._config.http.access
+        operations = OperationsService(access, records=self._records, end_stream=self._end_stream)
         viewing = Viewing(network_scope(is_loopback(listen.host)), self._views_of)
         whep = WhepService(self._config.http, viewing, max_viewers=self._config.max_viewers)
-        server = SignallingServer(self._config.http, self._accept, (operations, whep, WebPages()))
+        services = (operations, HlsService(access, self._shelf), whep, WebPages())
+        server = SignallingServer(self._config.http, self._accept, services)
         await server.start()
         stack.push_async_callback(whep.close)
         stack.push_async_callback(server.stop)
@@ -208,6 +209,7 @@ class Receiver:
                 lr_outputs=self._config.lr_outputs_of(name, life=life),
                 tap=views.restored.put,
                 lr_tap=views.received.put,
+                output_options=self._config.output_options(self._shelf),
                 on_failure=self._on_pipeline_failure,
             )
             stream = self._streams[name] = ReceivedStream(pipeline=pipeline, peer=peer, views=views)
@@ -258,18 +260,6 @@ class Receiver:
         for name, stream in self._streams.items():
             self._summarise(name, stream)
         self._reporter.close()
-
-
-def _check_free(address: HostPort) -> None:
-    """Raises ConfigError when nobody can listen there, before the model costs a second."""
-    try:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        socket.create_server((address.host, address.port), family=family).close()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(
-            f"cannot listen on {address} ({reason}): stop what uses it, or choose another HOST:PORT"
-        ) from error
 
 
 def _restorer(spare: Restorer | None, config: RestorerConfig) -> Restorer:

@@ -10,13 +10,15 @@ from cyclopts import Parameter
 
 from decoder.backends.contract import BackendName
 from decoder.config import DEFAULT_SIZE, RestorerConfig
+from decoder.hls_shelf import HlsShelf
 from decoder.model_choice import AUTO
-from decoder.sink import NullTarget, numbered, parse_target, public_name
+from decoder.output_options import OutputOptions
+from decoder.sink import FileTarget, NullTarget, numbered, parse_target, public_name
 from stream.access import AccessRules, check_token, parse_stream_token
 from stream.config import HostPort
 from stream.config_file import ConfigFilePath
 from stream.errors import ConfigError
-from stream.flag_types import AddressOrNone, BearerToken, PictureSize, StreamNames
+from stream.flag_types import AddressOrNone, BearerToken, DurationOrNone, PictureSize, StreamNames
 from stream.log import LogFormat
 from stream.sdp_exchange import check_url
 from stream.signalling import HttpConfig
@@ -33,11 +35,21 @@ class ReceiverConfig:
     """Where from, how restored, where to."""
 
     outputs: Annotated[StreamNames, Parameter(name="--output")] = ()
-    """Where restored video goes: FILE.mp4, FILE.mkv, rtmp://…, srt://…, hls:DIR, y4m:- or null:;
-    any number. {stream} in it stands for the stream's name. Without one it can be viewed only."""
+    """Where restored video goes: FILE.mp4, FILE.mkv, rtmp://…, srt://…, whip+https://…, hls:DIR,
+    llhls:NAME, y4m:-, raw:-, camera: or null:; any number. {stream} in it stands for the stream's
+    name. Without one it can be viewed only."""
 
     lr_outputs: Annotated[StreamNames, Parameter(name="--lr-output")] = ()
     """Where the small pictures go as they travelled, in the same forms; for comparing."""
+
+    segment_s: Annotated[DurationOrNone, Parameter(name="--segment")] = None
+    """Cut files into one of this length each, named by when it begins: 30s, 10m or 1h."""
+
+    whip_token: Annotated[
+        str | None,
+        Parameter(env_var="EDVR_WHIP_TOKEN", metavar="TOKEN", show_default=False),
+    ] = None
+    """Bearer token that whip+http outputs show."""
 
     listen: AddressOrNone = None
     """Take publishers here, at /whip and /whip/NAME [default: 127.0.0.1:8080]."""
@@ -127,6 +139,11 @@ class ReceiverConfig:
             raise ConfigError(f"--direct-ratio must be above 0, got {self.direct_ratio:g}")
         if self.max_viewers < 0:
             raise ConfigError(f"--max-viewers must be at least 0, got {self.max_viewers}")
+        check_token(self.whip_token)
+        if self.segment_s is not None and not any(
+            isinstance(target, FileTarget) for target in targets
+        ):
+            raise ConfigError("--segment cuts files: give a FILE.mp4 or FILE.mkv as --output")
         if self.request_rate < 0:
             raise ConfigError(f"--request-rate must not be below 0, got {self.request_rate:g}")
         if self.stats is not None and not self.stats.absolute().parent.is_dir():
@@ -164,6 +181,14 @@ class ReceiverConfig:
             backend=self.backend,
             lookahead=self.lookahead,
             threads=self.threads,
+        )
+
+    def output_options(self, shelf: HlsShelf) -> OutputOptions:
+        """How outputs are written."""
+        return OutputOptions(
+            segment_s=self.segment_s,
+            shelf=shelf if self.whep is None else None,
+            whip_token=self.whip_token,
         )
 
     @property

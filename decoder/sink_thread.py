@@ -8,7 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from decoder.sink import PushTarget, Sink, check_target, open_sink, parse_target, public_name
+from decoder.output_options import PLAIN, OutputOptions
+from decoder.sink import (
+    PushTarget,
+    Sink,
+    WhipTarget,
+    check_target,
+    open_sink,
+    parse_target,
+    public_name,
+)
 from decoder.sink_queue import SinkQueue
 from stream.audio import AudioChunk
 from stream.backoff import Backoff
@@ -52,7 +61,14 @@ class SinkCounters:
     reason: str | None
 
 
-def start_sink(target: str, *, size: Size, frame_rate: float, with_audio: bool) -> SinkThread:
+def start_sink(
+    target: str,
+    *,
+    size: Size,
+    frame_rate: float,
+    with_audio: bool,
+    options: OutputOptions = PLAIN,
+) -> SinkThread:
     """Check `target` (raises ConfigError at once) and give it a running thread.
 
     A push to a server is reconnected for ever; every other sink ends at its first error.
@@ -60,9 +76,11 @@ def start_sink(target: str, *, size: Size, frame_rate: float, with_audio: bool) 
     parsed = parse_target(target)
     check_target(parsed)
     return SinkThread(
-        lambda: open_sink(target, size=size, frame_rate=frame_rate, with_audio=with_audio),
+        lambda: open_sink(
+            target, size=size, frame_rate=frame_rate, with_audio=with_audio, options=options
+        ),
         name=public_name(parsed),
-        reconnects=isinstance(parsed, PushTarget),
+        reconnects=isinstance(parsed, PushTarget | WhipTarget),
     )
 
 

@@ -16,12 +16,16 @@ from stream.frame import Size
 MAX_PICTURE_SIDE = 16_384
 """Largest width or height accepted, in luma samples: beyond it no live codec level exists."""
 
+MAX_DURATION_S = 7 * 24 * 3600
+"""A longer file than a week's is a mistake."""
+
 _BITRATE = re.compile(r"(\d+(?:\.\d+)?)([kKmM]?)", re.ASCII)
 _BITRATE_FACTOR = {
     "": 1,
     "k": 1_000,
     "m": 1_000_000,
 }  # SI, as every streaming tool counts bits
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([sSmMhH]?)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,9})[xX](\d{1,9})", re.ASCII)
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]+", re.ASCII)
@@ -48,6 +52,20 @@ def format_bitrate(bitrate_bps: int) -> str:
         if bitrate_bps >= factor and bitrate_bps % (factor // 100) == 0:
             return f"{Decimal(bitrate_bps) / factor:f}{suffix}"
     return str(bitrate_bps)
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds from `30s`, `10m`, `1.5h` or `90`.
+
+    Raises ConfigError unless it is a second at least, and a week at most.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"{text!r} is not a length of time; write it as 30s, 10m or 1h")
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2].lower()]
+    if not 1 <= seconds <= MAX_DURATION_S:
+        raise ConfigError(f"{text!r} is outside of 1 s to {MAX_DURATION_S // 3600} h")
+    return seconds
 
 
 def parse_size(text: str) -> Size:

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 from cyclopts import Parameter, Token
 
-from stream.config import HostPort, format_bitrate, parse_bitrate, parse_size
+from stream.config import HostPort, format_bitrate, parse_bitrate, parse_duration_s, parse_size
 from stream.errors import ConfigError
 from stream.frame import Size
 
@@ -85,6 +85,9 @@ AddressOrNone = Annotated[
     HostPort | None, one_value(HostPort.parse, metavar="HOST:PORT", show=False)
 ]
 """A `HostPort`, written `127.0.0.1:8080`; None, and nothing in the help, when not given."""
+
+DurationOrNone = Annotated[float | None, one_value(parse_duration_s, metavar="TIME", show=False)]
+"""Seconds, written `30s`, `10m` or `1h`; None, and nothing in the help, when not given."""
 
 StreamName = Annotated[
     str,

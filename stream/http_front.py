@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +18,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from stream.certificate import tls_context
+from stream.config import HostPort
 from stream.cors import cors_headers
 from stream.errors import ConfigError
 from stream.request_rate import RequestRate
@@ -113,9 +116,22 @@ class HttpFront:
             path=request.rel_url.raw_path,
             headers={name.lower(): ", ".join(headers.getall(name)) for name in headers},
             body=body,
+            query=request.rel_url.raw_query_string,
         )
         transport = request.transport
         return await self._respond(asked, lambda: transport is None or transport.is_closing())
+
+
+def check_free(address: HostPort) -> None:
+    """Raises ConfigError when nobody can listen there, before the model costs a second."""
+    try:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        socket.create_server((address.host, address.port), family=family).close()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(
+            f"cannot listen on {address} ({reason}): stop what uses it, or choose another HOST:PORT"
+        ) from error
 
 
 async def _read_body(request: web.Request) -> bytes:

@@ -74,7 +74,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A whole request: raw path without query, header names in lower case, body cut at the limit.
+    """A whole request: raw path and query (without `?`), header names in lower case, cut body.
 
     The body may be one byte longer than `MAX_SDP_BYTES`, which tells that it was too long.
     """
@@ -83,6 +83,7 @@ class HttpRequest:
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from decoder.cli import app
+from decoder.hls_shelf import HlsShelf
 from decoder.receiver_config import MAX_STREAMS, ReceiverConfig
 from stream.command_line import parse_command
 from stream.errors import ConfigError
@@ -61,9 +63,41 @@ def test_the_name_of_the_stream_is_put_into_its_outputs() -> None:
         ("--output", "null:", "--backend", "tpu"),
         ("--output", "null:", "--threads", "-1"),
         ("--output", "same.mp4", "same.mp4"),
+        ("--output", "null:", "--segment", "10m"),
+        ("--output", "a.mp4", "--segment", "soon"),
+        ("--output", "null:", "--stream-token", "no-token"),
+        ("--output", "null:", "--stream-view-token", "a=b c"),
+        ("--output", "null:", "--view-token", ""),
+        ("--output", "null:", "--whip-token", "a b"),
+        ("--output", "null:", "--tls-cert", "cert.pem"),
+        ("--output", "null:", "--cors-origin", "studio.example"),
+        ("--output", "null:", "--request-rate", "-1"),
         ("--output", "same.mp4", "--lr-output", "same.mp4"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(arguments: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError):
         _parsed(*arguments)
+
+
+def test_tokens_limits_and_files_become_the_settings_of_the_server() -> None:
+    http = _parsed(
+        *("--output", "null:", "--token", "pub", "--view-token", "see", "--public-view"),
+        *("--stream-token", "a=pub-a", "--stream-view-token", "a=see-a", "b=see-b"),
+        *("--cors-origin", "https://a.example", "--request-rate", "0"),
+        *("--tls-cert", "cert.pem", "--tls-key", "key.pem"),
+    ).http
+    assert (http.access.publish_token, http.access.view_token) == ("pub", "see")
+    assert http.access.stream_publish_tokens == {"a": "pub-a"}
+    assert http.access.stream_view_tokens == {"a": "see-a", "b": "see-b"}
+    assert http.access.is_viewing_public
+    assert http.cors_origins == ("https://a.example",)
+    assert http.requests_per_s is None
+    assert (http.tls_cert, http.tls_key) == (Path("cert.pem"), Path("key.pem"))
+
+
+def test_a_file_is_cut_into_segments_of_the_length_that_is_asked_for() -> None:
+    loop = asyncio.new_event_loop()
+    options = _parsed("--output", "a.mp4", "--segment", "10m").output_options(HlsShelf(loop))
+    loop.close()
+    assert options.segment_s == 600

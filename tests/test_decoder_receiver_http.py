@@ -18,6 +18,7 @@ from decoder.receiver_config import MAX_STREAMS
 from stream.errors import ConfigError, PeerError
 from stream.sdp_text import MAX_SDP_BYTES
 from tests.certificates import write_certificate
+from tests.hls_rules import read_playlist
 from tests.live_peers import until
 from tests.marked_pictures import numbers_in
 from tests.receiver_rig import play, publishing, receiver_config, running
@@ -189,3 +190,33 @@ async def test_everything_works_over_tls(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="no secure connection"):
             async with publishing(receiver.url):
                 pass  # a sender that does not trust the certificate
+
+
+async def test_a_restored_stream_is_served_as_low_latency_hls(tmp_path: Path) -> None:
+    config = receiver_config("llhls:{stream}", f"{tmp_path}/{{stream}}.mp4", segment_s=1)
+    async with running(config) as receiver:
+        assert receiver.url is not None
+        async with publishing(f"{receiver.url}/show") as frames:
+            async with asyncio.timeout(60):
+                for start in range(0, 2000, 10):
+                    await play(frames, range(start, start + 10))
+                    status, headers, body = await ask(receiver, "GET", "/hls/show/index.m3u8")
+                    if status == 200 and read_playlist(body.decode()).complete:
+                        break
+        playlist = read_playlist(body.decode())
+        media = [playlist.segments[0].map_uri, playlist.segments[0].uri]
+        parts = [(await ask(receiver, "GET", f"/hls/show/{name}"))[2] for name in media]
+        assert (await ask(receiver, "GET", "/hls/other/index.m3u8"))[0] == 404
+    assert headers["Content-Type"] == "application/vnd.apple.mpegurl"
+    path = tmp_path / "fetched.mp4"
+    path.write_bytes(b"".join(parts))
+    fetched = numbers_in(path)
+    assert len(fetched) >= 3
+    assert fetched == sorted(fetched)
+    assert len(recordings(tmp_path)) >= 2
+    recorded = [number for each in recordings(tmp_path) for number in numbers_in(each)]
+    assert recorded == sorted(set(recorded))
+
+
+def recordings(folder: Path) -> list[Path]:
+    return sorted(folder.glob("show-*.mp4"), key=lambda path: path.stat().st_mtime_ns)

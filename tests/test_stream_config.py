@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.config import MAX_PICTURE_SIDE, HostPort, format_bitrate, parse_bitrate, parse_size
+from stream.config import (
+    MAX_PICTURE_SIDE,
+    HostPort,
+    format_bitrate,
+    parse_bitrate,
+    parse_duration_s,
+    parse_size,
+)
 from stream.errors import ConfigError
 from stream.frame import Size
 
@@ -110,3 +117,16 @@ def test_no_text_makes_a_parser_fail_in_another_way_than_config_error(text: str)
     for parse in (parse_bitrate, parse_size, HostPort.parse):
         with contextlib.suppress(ConfigError):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("10m", 600), ("1.5h", 5400), ("90", 90), ("1H", 3600)]
+)
+def test_a_length_of_time_has_a_unit(text: str, seconds: float) -> None:
+    assert parse_duration_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1s", "0", "0.5s", "1d", "1 h", "1e3", "169h", "1:30"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"length of time|outside of"):
+        parse_duration_s(text)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from decoder.sink import FileTarget, public_name
+from decoder.sink import FileTarget, Sink, public_name
 from decoder.sinks.muxed import MuxedSink, MuxSettings
+from decoder.sinks.segmented import SegmentedSink
 from stream.frame import Size
 
 _FLUSH_INTERVAL_MS = 1000
@@ -23,21 +24,35 @@ _MKV_OPTIONS = {
 
 
 def open_container_sink(
-    target: FileTarget, *, size: Size, frame_rate: float, with_audio: bool
-) -> MuxedSink:
-    """An mp4 (H.264 + AAC) or mkv (H.264 + Opus, timestamps rounded to 1 ms) file."""
-    is_mp4 = target.container == "mp4"
-    return MuxedSink(
-        MuxSettings(
-            name=public_name(target),
-            muxer="mp4" if is_mp4 else "matroska",
-            options=_MP4_OPTIONS if is_mp4 else _MKV_OPTIONS,
-            audio_codec="aac" if is_mp4 else "libopus",
-            parameter_sets_in_header=True,
-        ),
-        # An absolute path is never taken for a URL, whatever colons it holds.
-        str(target.path.absolute()),
-        size=size,
-        frame_rate=frame_rate,
-        with_audio=with_audio,
-    )
+    target: FileTarget,
+    *,
+    size: Size,
+    frame_rate: float,
+    with_audio: bool,
+    segment_s: float | None = None,
+) -> Sink:
+    """An mp4 (H.264 + AAC) or mkv (H.264 + Opus, timestamps rounded to 1 ms) file.
+
+    segment_s: cut into files of so many seconds, named by when they begin.
+    """
+
+    def open_file(one: FileTarget) -> MuxedSink:
+        is_mp4 = one.container == "mp4"
+        return MuxedSink(
+            MuxSettings(
+                name=public_name(target),
+                muxer="mp4" if is_mp4 else "matroska",
+                options=_MP4_OPTIONS if is_mp4 else _MKV_OPTIONS,
+                audio_codec="aac" if is_mp4 else "libopus",
+                parameter_sets_in_header=True,
+            ),
+            # An absolute path is never taken for a URL, whatever colons it holds.
+            str(one.path.absolute()),
+            size=size,
+            frame_rate=frame_rate,
+            with_audio=with_audio,
+        )
+
+    if segment_s is None:
+        return open_file(target)
+    return SegmentedSink(target, open_file, segment_s=segment_s)

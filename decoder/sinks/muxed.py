@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import IOBase
 from types import MappingProxyType
@@ -38,7 +38,6 @@ class MuxSettings:
 
     name: the sink's name for logs. muxer, options: libavformat's. parameter_sets_in_header: as
     the innermost format wants them. failure: what an output error means to the caller.
-    open_file: opens the files of a muxer that writes several, instead of libavformat.
     """
 
     name: str
@@ -48,7 +47,6 @@ class MuxSettings:
     failure: type[SinkError | PeerError] = SinkError
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     video: VideoOutputConfig = field(default_factory=VideoOutputConfig)
-    open_file: Callable[[str, int, dict[str, str]], IOBase] | None = None
 
 
 class MuxedSink:
@@ -155,7 +153,7 @@ class MuxedSink:
             self._container.close()
         except (av.FFmpegError, OSError) as error:
             if not self._has_failed:  # else this only repeats what the caller knows
-                raise self._failure(error) from error
+                raise self.failure(error) from error
 
     def _add_video(self, first: Frame) -> VideoOutput:
         options = {"max_interleave_delta": str(_LONGEST_INTERLEAVE_US), "flush_packets": "1"}
@@ -165,10 +163,9 @@ class MuxedSink:
                 "w",
                 format=self._settings.muxer,
                 container_options=options | dict(self._settings.options),
-                io_open=self._settings.open_file,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
         return VideoOutput(
             self._container,
             size=self._size,
@@ -189,7 +186,7 @@ class MuxedSink:
         try:
             self._container.start_encoding()
         except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
         self._has_header = True
         packets, self._early_packets = self._early_packets, []
         self._write(packets)
@@ -206,9 +203,10 @@ class MuxedSink:
                 self._container.mux(packet)
                 self._bytes_written += size_bytes
         except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
+            raise self.failure(error) from error
 
-    def _failure(self, error: Exception) -> EdvrError:
+    def failure(self, error: Exception) -> EdvrError:
+        """What an error of the medium means to the caller."""
         self._has_failed = True
         # Only the reason: FFmpeg appends the URL, and a push URL ends in a secret.
         reason = getattr(error, "strerror", None) or type(error).__name__

@@ -79,3 +79,15 @@ def test_a_player_reads_standard_output() -> None:
     assert writer.returncode == 0
     assert player.stderr == ""
     assert sum(not line.startswith("#") for line in player.stdout.splitlines()) == 30
+
+
+def test_without_headers_there_are_the_planes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.yuv"
+    sink = open_sink(f"raw:{path}", size=SIZE, frame_rate=25, with_audio=False)
+    frames = [picture(index * STEP) for index in range(3)]
+    for frame in frames:
+        assert sink.write_video(frame)
+    sink.close()
+    planes = [plane.tobytes() for frame in frames for plane in (frame.y, frame.u, frame.v)]
+    assert path.read_bytes() == b"".join(planes)
+    assert sink.bytes_written == path.stat().st_size

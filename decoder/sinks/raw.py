@@ -1,6 +1,7 @@
-"""Raw frames as YUV4MPEG2, for a player at the other end of a pipe or for measuring; no sound.
+"""Raw frames, for a player at the other end of a pipe or for measuring; no sound.
 
-Format: https://wiki.multimedia.cx/index.php/YUV4MPEG2
+With headers they are YUV4MPEG2, else what FFmpeg calls rawvideo yuv420p: the planes Y, U and V of
+one frame after another. Format: https://wiki.multimedia.cx/index.php/YUV4MPEG2
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from stream.frame import Frame, Size
 _STANDARD_OUTPUT = 1
 
 
-class Y4mSink:
-    """Writes every frame given, byte for byte; the header promises a constant rate.
+class RawSink:
+    """Writes every frame given, byte for byte; a header promises a constant rate.
 
     Frames are neither repeated nor left out to fit that rate: n frames in are n frames out.
     """
@@ -36,10 +37,13 @@ class Y4mSink:
             raise SinkError(f"{self._name} cannot be opened: {error.strerror}") from error
         rate = exact_rate(frame_rate)
         # C420jpeg: sited in the middle, what ffmpeg writes when nothing says where chroma lies.
+        self._marker = b"FRAME\n" if target.has_headers else b""
         self._header = (
             f"YUV4MPEG2 W{size.width} H{size.height} F{rate.numerator}:{rate.denominator} "
             "Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n"
         ).encode()
+        if not target.has_headers:
+            self._header = b""
 
     @property
     def name(self) -> str:
@@ -55,7 +59,7 @@ class Y4mSink:
         """Write one frame. Raises SinkError (no space, reader gone) and CodecError (size)."""
         if frame.size != self._size:
             raise CodecError(f"the output is {self._size}, but a frame of {frame.size} came")
-        marker = b"FRAME\n" if self._bytes_written else self._header + b"FRAME\n"
+        marker = self._marker if self._bytes_written else self._header + self._marker
         for part in (marker, frame.y.data, frame.u.data, frame.v.data):
             self._write(memoryview(part).cast("B"))
         return True
