@@ -15,6 +15,7 @@ from pathlib import Path
 
 import av
 
+from stream import rtp_av1
 from stream.errors import CodecError
 from stream.frame import Frame, Size
 from stream.jitter_buffer import CodedFrame
@@ -69,7 +70,7 @@ def decoded_frames(path: Path, codec: str = "h264") -> Iterator[Frame]:
     try:
         with av.open(f"file:{path}", format=_CONTAINERS.get(path.suffix)) as container:
             for packet in container.demux(video=0):
-                data = bytes(packet)
+                data = _as_received(bytes(packet), codec)
                 if data:  # the last packet of all is empty
                     coded = CodedFrame(
                         data=data,
@@ -83,6 +84,13 @@ def decoded_frames(path: Path, codec: str = "h264") -> Iterator[Frame]:
                         index += 1
     except (av.FFmpegError, CodecError) as error:
         raise CodecError(f"{path.name} cannot be decoded: {error}") from error
+
+
+def _as_received(access_unit: bytes, codec: str) -> bytes:
+    """The data of a frame as the jitter buffer joins it; AV1's is not the access unit itself."""
+    if codec != "av1" or not access_unit:
+        return access_unit
+    return b"".join(rtp_av1.depayload(payload).data for payload in rtp_av1.packetize(access_unit))
 
 
 def _run_sender(clip: Path, rungs: Sequence[SentRung], folder: Path, codec: str) -> None:
