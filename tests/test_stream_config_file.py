@@ -109,7 +109,6 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
         ('output = "null:"\npublic-view = "perhaps"', "public-view"),
         ('output = "null:"\nlookahead = ', "is not TOML: Invalid value"),
         ('output = "null:"\nconfig = "other.toml"', "cannot name another"),
-        ("listen = '127.0.0.1:80'", "--output"),
         ("\x00", "is not TOML"),
     ],
 )
