@@ -1,0 +1,174 @@
+"""Whether a queue grows on the path, from the times at which packets left and arrived. Pure.
+
+The delay-based half of Google congestion control (Carlucci, De Cicco, Holmer, Mascolo, "Analysis
+and design of the Google congestion control for WebRTC", MMSys 2016; draft-ietf-rmcat-gcc-02
+section 5): packets sent in one burst form a group, the delay that one group adds to the one before
+is summed up, and the slope of that sum over time is compared with an adaptive threshold. Here the
+window is a time, not a count, because a thin stream has 25 groups a second and not 200.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from stream.twcc_history import SentPacket
+
+BURST_MS = 5.0
+"""Packets sent within this time are one group (gcc-02 section 5.2)."""
+
+WINDOW_MS = 800.0
+"""The slope is that over this time: 20 frames at 25 a second."""
+
+MIN_GROUPS = 4
+_SMOOTHING = 0.6
+_GAIN, _MAX_GAIN_GROUPS = 4.0, 60  # slope to the unit of the threshold
+_START_THRESHOLD, _MIN_THRESHOLD, _MAX_THRESHOLD = 12.5, 6.0, 600.0
+_ADAPT_UP, _ADAPT_DOWN = 0.0087, 0.039  # k_u, k_d of gcc-02 table 1
+_MAX_ADAPT_DISTANCE = 15.0  # a spike this far above is not learned from
+_OVERUSE_MS = 10.0
+_FORGET_MS = 5_000.0  # a pause so long says nothing about the path
+
+QUEUE_LIMIT_MS = 150.0
+"""A queue that stands so high is overuse even when it hardly grows."""
+
+BASE_WINDOW_MS = 30_000.0
+"""The shortest delay of so long is taken for that of the empty path (clocks drift 2 ms in it)."""
+
+_BASE_PARTS = 10
+
+
+class PathUsage(Enum):
+    """What the delay says of the rate: too low for the queue to fill, fitting, too high."""
+
+    UNDERUSED = "underused"
+    NORMAL = "normal"
+    OVERUSED = "overused"
+
+
+@dataclass(slots=True)
+class _Group:
+    first_sent_ms: float
+    sent_ms: float
+    arrived_ms: float
+
+
+class DelayDetector:
+    """Takes packets that have arrived, in order of sending."""
+
+    def __init__(self) -> None:
+        self._group: _Group | None = None
+        self._before: _Group | None = None
+        self._delay_ms = self._smoothed_ms = 0.0
+        self._samples: deque[tuple[float, float]] = deque()  # (arrived, smoothed delay)
+        self._groups = 0
+        self._threshold = _START_THRESHOLD
+        self._slope = 0.0
+        self._over_ms = 0.0
+        self._base = _WindowedMinimum()
+        self.queue_ms = 0.0
+        """How much longer the newest group took than the fastest packet of the last 30 s."""
+        self.usage = PathUsage.NORMAL
+
+    def add(self, packet: SentPacket) -> None:
+        """Take the next packet; those without an arrival say nothing here."""
+        if packet.arrived_ms is None:
+            return
+        delay_ms = packet.arrived_ms - packet.sent_ms
+        self._base.add(delay_ms, now_ms=packet.arrived_ms)
+        group = self._group
+        if group is None or packet.sent_ms - group.first_sent_ms > BURST_MS:
+            self._complete()
+            self._before, self._group = (
+                group,
+                _Group(packet.sent_ms, packet.sent_ms, packet.arrived_ms),
+            )
+            self.queue_ms = max(0.0, delay_ms - self._base.minimum)
+        else:
+            group.sent_ms = max(group.sent_ms, packet.sent_ms)
+            group.arrived_ms = max(group.arrived_ms, packet.arrived_ms)
+
+    def restart(self) -> None:
+        """Forget the slope, because the rate was changed for it; the empty path stays known."""
+        self._samples.clear()
+        self._groups = 0
+        self._slope = self._over_ms = 0.0
+        self.usage = PathUsage.NORMAL
+
+    def _complete(self) -> None:
+        """Compare the group that is complete with the one before."""
+        if self._before is None or self._group is None:
+            return
+        sent_ms = self._group.sent_ms - self._before.sent_ms
+        arrived_ms = self._group.arrived_ms - self._before.arrived_ms
+        if sent_ms <= 0 or abs(arrived_ms - sent_ms) > _FORGET_MS:
+            self.restart()
+            return
+        self._groups += 1
+        self._delay_ms += arrived_ms - sent_ms
+        self._smoothed_ms += _SMOOTHING * (self._delay_ms - self._smoothed_ms)
+        now_ms = self._group.arrived_ms
+        self._samples.append((now_ms, self._smoothed_ms))
+        while self._samples[0][0] < now_ms - WINDOW_MS:
+            self._samples.popleft()
+        self._judge(sent_ms)
+
+    def _judge(self, interval_ms: float) -> None:
+        if len(self._samples) < MIN_GROUPS:
+            self.usage = PathUsage.NORMAL
+            return
+        slope = _slope(self._samples)
+        trend = min(self._groups, _MAX_GAIN_GROUPS) * slope * _GAIN
+        if trend > self._threshold:
+            self._over_ms += interval_ms
+            if self._over_ms > _OVERUSE_MS and slope >= self._slope:
+                self.usage = PathUsage.OVERUSED
+        else:
+            self._over_ms = 0.0
+            is_falling = trend < -self._threshold
+            self.usage = PathUsage.UNDERUSED if is_falling else PathUsage.NORMAL
+        if self.queue_ms > QUEUE_LIMIT_MS and slope > -0.02:  # it does not drain
+            self.usage = PathUsage.OVERUSED
+        self._slope = slope
+        self._adapt(abs(trend), interval_ms)
+
+    def _adapt(self, trend: float, interval_ms: float) -> None:
+        """Follow the noise, so that jitter and competing flows do not starve this one."""
+        if trend > self._threshold + _MAX_ADAPT_DISTANCE:
+            return
+        rate = _ADAPT_DOWN if trend < self._threshold else _ADAPT_UP
+        self._threshold += rate * (trend - self._threshold) * min(interval_ms, 100.0)
+        self._threshold = max(_MIN_THRESHOLD, min(_MAX_THRESHOLD, self._threshold))
+
+
+class _WindowedMinimum:
+    """The smallest value of the last BASE_WINDOW_MS, to a tenth of that."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[int, float]] = deque()
+
+    def add(self, value: float, *, now_ms: float) -> None:
+        part = int(now_ms // (BASE_WINDOW_MS / _BASE_PARTS))
+        if self._parts and self._parts[-1][0] >= part:
+            newest, least = self._parts.pop()
+            self._parts.append((newest, min(least, value)))
+        else:
+            self._parts.append((part, value))
+        while self._parts[0][0] <= self._parts[-1][0] - _BASE_PARTS:
+            self._parts.popleft()
+
+    @property
+    def minimum(self) -> float:
+        return min(value for _, value in self._parts)
+
+
+def _slope(samples: deque[tuple[float, float]]) -> float:
+    """Of the straight line of least squares through (time, delay), both in ms."""
+    count = len(samples)
+    mean_x = sum(x for x, _ in samples) / count
+    mean_y = sum(y for _, y in samples) / count
+    spread = sum((x - mean_x) ** 2 for x, _ in samples)
+    if spread == 0:
+        return 0.0
+    return sum((x - mean_x) * (y - mean_y) for x, y in samples) / spread
