@@ -8,7 +8,8 @@ from pathlib import Path
 
 from decoder.file_reader import FileReader, SoundPacket
 from decoder.file_writer import Compression, FileWriter, check_output, open_writer
-from decoder.restorer import Restorer, RestorerCounts
+from decoder.restorer import Restorer
+from decoder.restorer_counts import RestorerCounts
 from stream.errors import ConfigError
 from stream.frame import Frame
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.artefact_reference import Planes
 from decoder.backends import Backend, BackendConfig, Features, backend_config, open_backend
+from decoder.concealment import Concealment
 from decoder.config import RestorerConfig
 from decoder.edge_padding import crop_planes, pad_frame, padded_size
 from decoder.lanczos import LanczosScaler
 from decoder.model_choice import AUTO, LANCZOS, choose_artefact
+from decoder.restorer_counts import RestorerCounts
 from decoder.window import SlidingWindow, Window
 from stream.errors import BackendError, EdvrError, InferenceFailed
 from stream.frame import CLOCK_HZ, Frame, Size
@@ -36,21 +38,13 @@ _OPEN_SIZES = 3
 """Networks kept open: a stream that changes its size mostly returns to one it had before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestorerCounts:
-    """What became of the frames: by a network, by Lanczos as configured, by Lanczos in need."""
-
-    restored: int
-    resized: int
-    failed: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Seen:
-    """An LR frame and its features; None when extracting them failed."""
+    """An LR frame and its features; None when extracting them failed, or it is not to be shown."""
 
     frame: Frame
     features: Features | None
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,10 +83,12 @@ class Restorer:
         self._hr_size: Size | None = None
         self._last: Frame | None = None
         self._cuts = SceneCutDetector(min_distance=0)
+        self._concealment = Concealment()
+        self._shown: Frame | None = None
         self._failures_in_a_row = 0
         self._has_given_up = False
         self._logged_s = float("-inf")
-        self._restored = self._resized = self._failed = 0
+        self._restored = self._resized = self._failed = self._held = 0
         self.timings = {stage: Percentiles() for stage in ("extract", "fuse", "resize")}
 
     @property
@@ -119,7 +115,9 @@ class Restorer:
     @property
     def counts(self) -> RestorerCounts:
         """What became of all frames that came out so far."""
-        return RestorerCounts(restored=self._restored, resized=self._resized, failed=self._failed)
+        return RestorerCounts(
+            restored=self._restored, resized=self._resized, failed=self._failed, held=self._held
+        )
 
     def prepare(self, lr_size: Size) -> None:
         """Open the network for a size before its first frame comes, which takes 0.3 to 1 s.
@@ -140,16 +138,17 @@ class Restorer:
             done = self.flush()
             self._open_for(frame.size)
         is_jump = self._last is not None and not 0 < frame.pts - self._last.pts <= MAX_PTS_STEP
-        is_cut = self._cuts.push(frame)
+        is_held, is_mended = self._concealment.judge(frame)
+        is_cut = not is_held and self._cuts.push(frame)
         self._last = frame
         if self._window is None or self._has_given_up:
-            return [*done, *self._drain(), self._by_lanczos(frame)]
-        features = self._extract(frame)
-        seen = _Seen(frame=frame, features=features)
-        # Damaged frames are trusted like others: pass is_usable=False for them here if a
-        # measurement ever shows that concealed pictures harm their neighbours.
+            done += self._drain()
+            return [*done, self._again(frame) if is_held else self._by_lanczos(frame)]
+        features = None if is_held else self._extract(frame)
         windows = self._window.push(
-            seen, starts_scene=is_jump or is_cut, is_usable=features is not None
+            _Seen(frame=frame, features=features, is_held=is_held),
+            starts_scene=is_jump or is_cut or is_mended,
+            is_usable=features is not None,
         )
         return done + [self._restore(window) for window in windows]
 
@@ -216,16 +215,11 @@ class Restorer:
 
     def _window_for(self, network: _Network) -> SlidingWindow[_Seen]:
         manifest = network.artefact.manifest
-        lookahead = manifest.lookahead
-        if self._config.lookahead is not None:
-            if self._config.lookahead > lookahead:
-                log.warning(
-                    "%s looks ahead %d frames, not %d",
-                    manifest.name,
-                    lookahead,
-                    self._config.lookahead,
-                )
-            lookahead = min(lookahead, self._config.lookahead)
+        lookahead, asked = manifest.lookahead, self._config.lookahead
+        if asked is not None and asked > lookahead:
+            log.warning("%s looks ahead %d frames, not %d", manifest.name, lookahead, asked)
+        if asked is not None:
+            lookahead = min(lookahead, asked)
         return SlidingWindow(
             size=manifest.window,
             reference_index=manifest.window - 1 - manifest.lookahead,
@@ -245,6 +239,8 @@ class Restorer:
 
     def _restore(self, window: Window[_Seen]) -> Frame:
         reference = window.reference.frame
+        if window.reference.is_held:
+            return self._again(reference)
         planes = self._fuse(window) if not self._has_given_up else None
         if planes is None:
             self._failed += 1
@@ -253,6 +249,12 @@ class Restorer:
         self._restored += 1
         y, u, v = planes
         return self._resize(replace(reference, y=y, u=u, v=v, quantiser=None))
+
+    def _again(self, frame: Frame) -> Frame:
+        """The last good picture at the time of a damaged one."""
+        assert self._shown is not None  # there was a good frame before, and windows keep the order
+        self._held += 1
+        return replace(self._shown, pts=frame.pts, entered_ms=frame.entered_ms, is_damaged=True)
 
     def _fuse(self, window: Window[_Seen]) -> Planes | None:
         features = [seen.features for seen in window.items if seen.features is not None]
@@ -271,17 +273,16 @@ class Restorer:
         return crop_planes(planes, Size(width=lr_size.width * scale, height=lr_size.height * scale))
 
     def _by_lanczos(self, frame: Frame, *, is_wanted: bool = True) -> Frame:
-        if is_wanted:
-            self._resized += 1
+        self._resized += is_wanted
         return replace(self._resize(frame), quantiser=None)
 
     def _resize(self, frame: Frame) -> Frame:
         assert self._scaler is not None
         started_s = self._clock_s()
-        resized = self._scaler.scale(frame)
-        if resized is not frame:
+        self._shown = self._scaler.scale(frame)
+        if self._shown is not frame:
             self._time("resize", started_s)
-        return resized
+        return self._shown
 
     def _time(self, stage: str, started_s: float) -> None:
         self.timings[stage].add((self._clock_s() - started_s) * 1000)

@@ -55,6 +55,7 @@ class LiveEncoder:
         self._counts = EncodeCounts()
         self._packets_lost = 0
         self._rtt_ms: float | None = None
+        self._link_bps: int | None = None
         self._sent = RateMeter()
         self.encode_ms = Percentiles()
 
@@ -74,6 +75,7 @@ class LiveEncoder:
                 packets_lost=self._packets_lost,
                 rtt_ms=self._rtt_ms,
                 sent_bps=self._sent.rate_bps(now_ms=started_ms),
+                link_bps=self._link_bps,
             )
         target_bps = self._rate.codec_bitrate_bps(
             path, frame_rate=self._frame_rate, now_ms=started_ms
@@ -115,10 +117,12 @@ class LiveEncoder:
         with self._lock:
             return self._settings
 
-    def note_path(self, *, packets_lost: int, rtt_ms: float | None) -> None:
-        """Tell what the receiver has reported lost, and the round trip; from any thread."""
+    def note_path(
+        self, *, packets_lost: int, rtt_ms: float | None, link_bps: int | None = None
+    ) -> None:
+        """Tell what is known of the path (see `PathReport`); from any thread."""
         with self._lock:
-            self._packets_lost, self._rtt_ms = packets_lost, rtt_ms
+            self._packets_lost, self._rtt_ms, self._link_bps = packets_lost, rtt_ms, link_bps
 
     def _reopened(self, size: Size, codec: NegotiatedCodec, target_bps: int) -> VideoEncoder:
         if self._codec is not None:

@@ -44,23 +44,35 @@ when they take jitter for a queue. So an estimate above this share of what was s
 it did arrive, and to follow it would let the rate spiral down for nothing."""
 
 
+LINK_HEADROOM = 0.95
+"""Share of what transport-wide feedback leaves for the video that is aimed at: a second of video
+may take more than its mean."""
+
+LINK_RAISE_STEP, LINK_RAISE_INTERVAL_MS = 1.05, 500.0
+"""That estimate is this sender's own and tried by probes: it is followed up in small steps, too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathReport:
     """What is known of the path: the receiver's estimate (REMB; None until it said one), packets
     reported lost since the start, round trip, and video bits sent over the last second.
+
+    link_bps: what the path leaves for the video by this sender's own estimate; it counts instead of
+    all others. None without transport-wide feedback.
     """
 
     estimate_bps: int | None = None
     packets_lost: int = 0
     rtt_ms: float | None = None
     sent_bps: float = 0.0
+    link_bps: int | None = None
 
 
 class RateController:
     """Turns the wanted bitrate and reports on the path into a codec bitrate.
 
-    wanted_bps: video bits a second on the wire, left only when loss or a queue on the path proves
-    a low estimate right; None (auto) follows the estimate.
+    wanted_bps: video bits a second on the wire, left only when this sender's own estimate is lower,
+    or when loss or a queue on the path proves a low REMB right; None (auto) follows the estimate.
     """
 
     def __init__(self, wanted_bps: int | None) -> None:
@@ -81,11 +93,21 @@ class RateController:
 
     def codec_bitrate_bps(self, path: PathReport, *, frame_rate: float, now_ms: float) -> int:
         """Bits a second for the codec, so that packets and their headers stay on the target."""
-        if path.estimate_bps is not None:
+        if path.link_bps is not None:
+            self._follow_link(path.link_bps, now_ms)
+        elif path.estimate_bps is not None:
             self._follow(path, path.estimate_bps, now_ms)
         packets = math.ceil(self._wire_bps / frame_rate / 8 / MAX_PAYLOAD_BYTES)
         overhead_bps = frame_rate * packets * PACKET_OVERHEAD_BYTES * 8
         return max(MIN_BITRATE_BPS, round(self._wire_bps - overhead_bps))
+
+    def _follow_link(self, link_bps: int, now_ms: float) -> None:
+        usable_bps = max(MIN_BITRATE_BPS, min(self._limit_bps, round(LINK_HEADROOM * link_bps)))
+        is_worth = usable_bps >= min(LINK_RAISE_STEP * self._wire_bps, self._limit_bps)
+        if usable_bps < self._wire_bps:
+            self._wire_bps = usable_bps
+        elif is_worth and now_ms - self._raised_ms >= LINK_RAISE_INTERVAL_MS:
+            self._wire_bps, self._raised_ms = usable_bps, now_ms
 
     def _follow(self, path: PathReport, estimate_bps: int, now_ms: float) -> None:
         usable_bps = round(estimate_bps * (AUTO_HEADROOM if self._is_auto else 1.0))

@@ -20,6 +20,7 @@ from encoder.live_encoder import LiveEncoder
 from encoder.rate_control import AUTO_START_BPS, RateController
 from encoder.source import Source
 from encoder.status import StatusLine
+from encoder.video_encoder import MAX_BITRATE_BPS
 from stream.backoff import Backoff, BackoffConfig
 from stream.config import is_loopback
 from stream.errors import ConfigError, PeerError
@@ -32,7 +33,8 @@ _log = logging.getLogger(__name__)
 DRAIN_S = 0.5
 """After the last frame was captured: to code it, and for retransmissions that are asked for."""
 
-POLL_S = 0.2
+POLL_S = 0.1
+"""How often the codec learns what the path carries."""
 
 LONGEST_WAIT_S = 5.0
 """Between two attempts: viewers wait for as long when a receiver comes back."""
@@ -115,7 +117,13 @@ async def _one_session(
     )
     host = urlsplit(config.whip).hostname or ""
     scope = NetworkScope.LOOPBACK if is_loopback(host) else NetworkScope.ALL
-    video = SendingVideo(source=capture.video, encoder=encoder, codecs=offered_codecs(config.codec))
+    video = SendingVideo(
+        source=capture.video,
+        encoder=encoder,
+        codecs=offered_codecs(config.codec),
+        start_bps=config.bitrate_bps or AUTO_START_BPS,
+        max_bps=config.bitrate_bps or MAX_BITRATE_BPS,
+    )
     peer = SendingPeer(video, audio, scope)
     is_explained = not config.explain
     try:
@@ -128,7 +136,11 @@ async def _one_session(
             with StatusLine(sys.stderr) as status:
                 while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
                     stats = peer.stats()
-                    encoder.note_path(packets_lost=stats.packets_lost, rtt_ms=stats.rtt_ms)
+                    encoder.note_path(
+                        packets_lost=stats.packets_lost,
+                        rtt_ms=stats.rtt_ms,
+                        link_bps=stats.link_bps,
+                    )
                     status.update(
                         encoder.counts,
                         stats,

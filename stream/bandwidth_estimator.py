@@ -29,6 +29,10 @@ ARRIVAL_WINDOW_MS = 600.0
 ARRIVAL_HEADROOM, ARRIVAL_MARGIN_BPS = 1.5, 10_000
 """The estimate stays within this of what arrives: what was never tried is not known."""
 
+OWN_QUEUE_SHARE = 1.15
+"""The path is taken to be this much wider than estimated when our own queue is subtracted: a queue
+longer than that is a sign to stop growing."""
+
 DRAINED_QUEUE_MS, LONGEST_DRAIN_MS = 30.0, 3_000.0
 DRAIN_PER_MS, LARGEST_DRAIN = 0.002, 0.3
 """After a decrease less is sent until the queue is gone, by this share for each ms of it."""
@@ -89,11 +93,11 @@ class BandwidthEstimator:
             elapsed_s = min(1.0, max(0.0, (now_ms - self._updated_ms) / 1000))
         self._updated_ms = now_ms
         is_overused = False
+        self._detector.capacity_bps = OWN_QUEUE_SHARE * self._delay_bps
         for packet in packets:
             self._note(packet)
-            if packet.probe is None:
-                self._detector.add(packet)
-                is_overused |= self._is_overused()
+            self._detector.add(packet)
+            is_overused |= self._is_overused()
         arrival_bps = self._arrival_bps()
         if is_overused:
             self._decrease(arrival_bps, rtt_ms=rtt_ms, now_ms=now_ms)
@@ -107,7 +111,7 @@ class BandwidthEstimator:
         """A probe fills the queue for a moment, which says nothing of the rate in general."""
         if self._detector.usage is not PathUsage.OVERUSED:
             return False
-        return not self._probes.is_running or self._detector.queue_ms > QUEUE_LIMIT_MS
+        return not self._probes.is_running or self._detector.standing_ms > QUEUE_LIMIT_MS
 
     def _note(self, packet: SentPacket) -> None:
         self._outcomes.append((packet.sent_ms, packet.arrived_ms is None))
@@ -171,9 +175,11 @@ class BandwidthEstimator:
                 self._loss_decreased_ms = now_ms
                 self._probes.note_decrease(now_ms)
                 self._outcomes.clear()
-        elif loss_ratio < TOLERATED_LOSS:
-            growth = GROWTH_PER_S if loss_ratio > GOOD_LOSS else GROWTH_PER_S**2
-            self._loss_bps = min(self._max_bps, self._loss_bps * growth**elapsed_s)
+        elif loss_ratio > GOOD_LOSS:  # chance, or a short queue: no more than now, says gcc-02
+            self._loss_bps = min(self._loss_bps, self._delay_bps)
+        else:
+            grown_bps = max(self._loss_bps, self._delay_bps) * GROWTH_PER_S**elapsed_s
+            self._loss_bps = min(self._max_bps, grown_bps)
         return loss_ratio
 
     def _drain(self, now_ms: float) -> None:
@@ -191,9 +197,9 @@ class BandwidthEstimator:
         if was_probing and not self._probes.is_running:
             self._detector.restart()  # what the probe did to the delay is over
         is_calm = self._detector.usage is PathUsage.NORMAL and not self._is_draining
-        if measured_bps is not None and is_calm and measured_bps > self._delay_bps:
-            self._delay_bps = min(self._max_bps, measured_bps)
-            self._loss_bps = max(self._loss_bps, self._delay_bps)
+        if measured_bps is not None and is_calm and measured_bps > self.estimate_bps:
+            self._delay_bps = min(self._max_bps, max(self._delay_bps, measured_bps))
+            self._loss_bps = max(self._loss_bps, measured_bps)
             self._capacity = None
         estimate_bps = self.estimate_bps
         probe = None

@@ -23,7 +23,6 @@ from stream.errors import CodecError, PeerError
 from stream.frame import CLOCK_HZ
 from stream.ice_path import check_aioice
 from stream.jitter_buffer import PayloadPart
-from stream.nack import NackRequests
 from stream.receiving_codecs import (
     MALFORMED,
     OpusReceiveDecoder,
@@ -34,6 +33,7 @@ from stream.sdp_text import one_line
 from stream.sending_codecs import FrameEncoder as FrameEncoder
 from stream.sending_codecs import NegotiatedCodec as NegotiatedCodec
 from stream.sending_codecs import OpusSendEncoder, VideoAgreement, VideoSendEncoder
+from stream.transport_registry import FEEDBACK, USED_NAMES, install_congestion_control
 
 H264_PROFILES = ("640c1f", "64001f", "4d001f", "42e01f", "42001f")
 """profile-level-id in order of preference: Constrained High, High, Main, Constrained Baseline,
@@ -69,11 +69,11 @@ def install() -> None:
     vars(rtcpeerconnection).update(is_codec_compatible=_is_compatible)
     vars(rtp).update(DYNAMIC_PAYLOAD_TYPES=_DYNAMIC_PAYLOAD_TYPES)
     vars(rtcrtpsender).update(get_encoder=_get_encoder)
+    install_congestion_control()
     vars(rtcrtpreceiver).update(
         get_decoder=_get_decoder,
         depayload=_depayload,
         JitterBuffer=_jitter_buffer,
-        NackGenerator=NackRequests,
     )
 
 
@@ -172,7 +172,7 @@ def _check_aiortc() -> None:
         (aiortc.RTCPeerConnection.setRemoteDescription, ("CODECS", "find_common_codecs")),
         (find_common_codecs, ("is_codec_compatible", "DYNAMIC_PAYLOAD_TYPES")),
     ]
-    for function, names in expected:
+    for function, names in (*expected, *USED_NAMES):
         code: CodeType = function.__code__
         missing = [name for name in names if name not in code.co_names]
         if missing:
@@ -205,6 +205,7 @@ def _video_codecs() -> list[RTCRtpCodecParameters]:
                     RTCRtcpFeedback(type="nack", parameter="pli"),
                     RTCRtcpFeedback(type="ccm", parameter="fir"),
                     RTCRtcpFeedback(type="goog-remb"),
+                    FEEDBACK,
                 ],
                 parameters=dict(parameters),
             )
@@ -226,6 +227,7 @@ def _opus() -> RTCRtpCodecParameters:
         clockRate=SAMPLE_RATE_HZ,
         channels=CHANNELS,
         payloadType=_OPUS_PAYLOAD_TYPE,
+        rtcpFeedback=[FEEDBACK],
     )
 
 

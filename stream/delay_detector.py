@@ -2,15 +2,15 @@
 
 The delay-based half of Google congestion control (Carlucci, De Cicco, Holmer, Mascolo, "Analysis
 and design of the Google congestion control for WebRTC", MMSys 2016; draft-ietf-rmcat-gcc-02
-section 5): packets sent in one burst form a group, the delay that one group adds to the one before
-is summed up, and the slope of that sum over time is compared with an adaptive threshold. Here the
-window is a time, not a count, because a thin stream has 25 groups a second and not 200.
+section 5): the slope of the queueing delay over time is compared with an adaptive threshold. Two
+things differ, because a thin stream has 25 frames a second of very unequal size and not 200 packets
+of one: the window is a time, not a count; and the queue that these very packets would build on a
+path of the estimated capacity is subtracted, so that a keyframe is not taken for congestion.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 
 from stream.twcc_history import SentPacket
@@ -30,11 +30,14 @@ _MAX_ADAPT_DISTANCE = 15.0  # a spike this far above is not learned from
 _OVERUSE_MS = 10.0
 _FORGET_MS = 5_000.0  # a pause so long says nothing about the path
 
-QUEUE_LIMIT_MS = 150.0
-"""A queue that stands so high is overuse even when it hardly grows."""
+QUEUE_LIMIT_MS, STANDING_MS = 60.0, 500.0
+"""A queue that never was shorter than this for so long is overuse even when it hardly grows."""
 
 BASE_WINDOW_MS = 30_000.0
 """The shortest delay of so long is taken for that of the empty path (clocks drift 2 ms in it)."""
+
+LONGEST_OWN_MS = 250.0
+"""Of queue that is forgiven as our own: about what the codec's rate control lets into one burst."""
 
 _BASE_PARTS = 10
 
@@ -47,29 +50,39 @@ class PathUsage(Enum):
     OVERUSED = "overused"
 
 
-@dataclass(slots=True)
-class _Group:
-    first_sent_ms: float
-    sent_ms: float
-    arrived_ms: float
-
-
 class DelayDetector:
     """Takes packets that have arrived, in order of sending."""
 
     def __init__(self) -> None:
-        self._group: _Group | None = None
-        self._before: _Group | None = None
-        self._delay_ms = self._smoothed_ms = 0.0
-        self._samples: deque[tuple[float, float]] = deque()  # (arrived, smoothed delay)
+        self.capacity_bps = 1e9
+        """What the path is taken to carry."""
+        self._group_sent_ms: float | None = None  # when its first packet was sent
+        self._group: tuple[float, float, float] | None = (
+            None  # (arrived, excess, queue) of its last
+        )
+        self._sent_ms = 0.0
+        self._own_ms = 0.0  # queue of our own packets on a path of that capacity
+        self._smoothed_ms = 0.0
+        self._samples: deque[tuple[float, float]] = deque()  # (arrived, smoothed excess)
+        self._queues: deque[tuple[float, float]] = deque()  # (arrived, queue)
         self._groups = 0
         self._threshold = _START_THRESHOLD
         self._slope = 0.0
         self._over_ms = 0.0
         self._base = _WindowedMinimum()
-        self.queue_ms = 0.0
-        """How much longer the newest group took than the fastest packet of the last 30 s."""
         self.usage = PathUsage.NORMAL
+
+    @property
+    def queue_ms(self) -> float:
+        """How much longer the newest packets took than the fastest of the last 30 s."""
+        return self._group[2] if self._group is not None else 0.0
+
+    @property
+    def standing_ms(self) -> float:
+        """The shortest queue of the last STANDING_MS; 0 until so long is known."""
+        if not self._queues or self._queues[-1][0] - self._queues[0][0] < 0.8 * STANDING_MS:
+            return 0.0
+        return min(queue_ms for _, queue_ms in self._queues)
 
     def add(self, packet: SentPacket) -> None:
         """Take the next packet; those without an arrival say nothing here."""
@@ -77,42 +90,43 @@ class DelayDetector:
             return
         delay_ms = packet.arrived_ms - packet.sent_ms
         self._base.add(delay_ms, now_ms=packet.arrived_ms)
-        group = self._group
-        if group is None or packet.sent_ms - group.first_sent_ms > BURST_MS:
-            self._complete()
-            self._before, self._group = (
-                group,
-                _Group(packet.sent_ms, packet.sent_ms, packet.arrived_ms),
-            )
-            self.queue_ms = max(0.0, delay_ms - self._base.minimum)
-        else:
-            group.sent_ms = max(group.sent_ms, packet.sent_ms)
-            group.arrived_ms = max(group.arrived_ms, packet.arrived_ms)
+        gap_ms = max(0.0, packet.sent_ms - self._sent_ms)
+        self._sent_ms = max(self._sent_ms, packet.sent_ms)
+        own_ms = 8000 * packet.size_bytes / self.capacity_bps
+        self._own_ms = min(LONGEST_OWN_MS, max(0.0, self._own_ms - gap_ms) + own_ms)
+        queue_ms = delay_ms - self._base.minimum
+        if packet.probe is None:
+            is_new = self._group_sent_ms is None or packet.sent_ms - self._group_sent_ms > BURST_MS
+            if is_new:
+                self._complete()
+                self._group_sent_ms = packet.sent_ms
+            self._group = (packet.arrived_ms, max(0.0, queue_ms - self._own_ms), queue_ms)
 
     def restart(self) -> None:
         """Forget the slope, because the rate was changed for it; the empty path stays known."""
         self._samples.clear()
+        self._queues.clear()
         self._groups = 0
         self._slope = self._over_ms = 0.0
         self.usage = PathUsage.NORMAL
 
     def _complete(self) -> None:
-        """Compare the group that is complete with the one before."""
-        if self._before is None or self._group is None:
+        """Judge by the group that is complete now."""
+        if self._group is None:
             return
-        sent_ms = self._group.sent_ms - self._before.sent_ms
-        arrived_ms = self._group.arrived_ms - self._before.arrived_ms
-        if sent_ms <= 0 or abs(arrived_ms - sent_ms) > _FORGET_MS:
+        now_ms, excess_ms, queue_ms = self._group
+        interval_ms = now_ms - self._samples[-1][0] if self._samples else 0.0
+        if abs(interval_ms) > _FORGET_MS:
             self.restart()
-            return
         self._groups += 1
-        self._delay_ms += arrived_ms - sent_ms
-        self._smoothed_ms += _SMOOTHING * (self._delay_ms - self._smoothed_ms)
-        now_ms = self._group.arrived_ms
+        self._smoothed_ms += _SMOOTHING * (excess_ms - self._smoothed_ms)
         self._samples.append((now_ms, self._smoothed_ms))
+        self._queues.append((now_ms, queue_ms))
         while self._samples[0][0] < now_ms - WINDOW_MS:
             self._samples.popleft()
-        self._judge(sent_ms)
+        while self._queues[0][0] < now_ms - STANDING_MS:
+            self._queues.popleft()
+        self._judge(max(0.0, interval_ms))
 
     def _judge(self, interval_ms: float) -> None:
         if len(self._samples) < MIN_GROUPS:
@@ -128,7 +142,7 @@ class DelayDetector:
             self._over_ms = 0.0
             is_falling = trend < -self._threshold
             self.usage = PathUsage.UNDERUSED if is_falling else PathUsage.NORMAL
-        if self.queue_ms > QUEUE_LIMIT_MS and slope > -0.02:  # it does not drain
+        if self.standing_ms > QUEUE_LIMIT_MS and slope > -0.02:  # it does not drain
             self.usage = PathUsage.OVERUSED
         self._slope = slope
         self._adapt(abs(trend), interval_ms)

@@ -1,17 +1,16 @@
-"""Which RTP packets to ask for again (generic NACK, RFC 4585 section 6.2.1), without a clock."""
+"""Which RTP packets to ask for again, and when (generic NACK, RFC 4585 section 6.2.1). Pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
-RETRY_MS = 100
-"""A request or its answer may be lost too; about one internet round trip."""
+GIVE_UP_MS = 300.0
+"""The jitter buffer has abandoned the frame by then: what would arrive later is not asked for."""
 
-GIVE_UP_MS = 300
-"""The jitter buffer has abandoned the frame by then."""
-
+MIN_RETRY_MS = 20.0
+_RETRY_MARGIN = 1.2  # of a round trip: it varies, and the answer is paced
 _MAX_MISSING = 128  # what common senders keep for retransmission
-_CLOCK_HZ = 90_000
 
 
 class NumberedPacket(Protocol):
@@ -21,56 +20,60 @@ class NumberedPacket(Protocol):
     def sequence_number(self) -> int:
         """16 bits."""
 
-    @property
-    def timestamp(self) -> int:
-        """32 bits of the 90 kHz clock."""
+
+@dataclass(slots=True)
+class _Missing:
+    noticed_ms: float
+    asked_ms: float
 
 
 class NackRequests:
-    """Finds gaps and asks again and again, at most every `RETRY_MS` of media time."""
+    """Finds gaps; asks for each packet at once, and again when no answer came in a round trip."""
 
     def __init__(self) -> None:
-        self.missing: dict[int, int] = {}
-        """Missing sequence number -> RTP timestamp of the packet that showed the gap."""
+        self._missing: dict[int, _Missing] = {}
         self._newest: int | None = None
-        self._requested_at = 0
 
-    def add(self, packet: NumberedPacket) -> bool:
-        """Take a packet; True when a request for all of `missing` should be sent now."""
-        number, timestamp = packet.sequence_number, packet.timestamp
+    @property
+    def missing(self) -> list[int]:
+        """Sequence numbers that may still come, oldest first."""
+        return list(self._missing)
+
+    def add(self, packet: NumberedPacket, *, rtt_ms: float, now_ms: float) -> list[int]:
+        """Take a packet; the sequence numbers to ask for now."""
+        number = packet.sequence_number
         if self._newest is None:
             self._newest = number
-            return False
+            return []
         ahead = (number - self._newest + 0x8000) % 0x10000 - 0x8000
         if ahead <= 0:
-            self.missing.pop(number, None)
-            return False
-        gap = [(self._newest + step) % 0x10000 for step in range(1, ahead)]
-        self._newest = number
-        if len(gap) > _MAX_MISSING:  # a restarted stream: nobody can bring these back
-            self.missing.clear()
-            return False
-        self._forget(timestamp)
-        self.missing.update(dict.fromkeys(gap, timestamp))
-        if not self.missing:
-            return False
-        if not gap and abs(_elapsed_ms(self._requested_at, timestamp)) < RETRY_MS:
-            return False
-        self._requested_at = timestamp
-        return True
+            self._missing.pop(number, None)
+        else:
+            gap = [(self._newest + step) % 0x10000 for step in range(1, ahead)]
+            self._newest = number
+            if len(gap) > _MAX_MISSING:  # a restarted stream: nobody can bring these back
+                self._missing.clear()
+                return []
+            for lost in gap:
+                self._missing[lost] = _Missing(now_ms, -float("inf"))
+        self._forget(rtt_ms, now_ms)
+        return self._due(rtt_ms, now_ms)
 
-    def _forget(self, timestamp: int) -> None:
-        hopeless = [
-            number
-            for number, noticed in self.missing.items()
-            if abs(_elapsed_ms(noticed, timestamp)) > GIVE_UP_MS
-        ]
-        for number in hopeless:
-            del self.missing[number]
-        while len(self.missing) > _MAX_MISSING:
-            del self.missing[next(iter(self.missing))]
+    def _forget(self, rtt_ms: float, now_ms: float) -> None:
+        keep_ms = max(GIVE_UP_MS, 2 * rtt_ms)
+        for number in [
+            n for n, lost in self._missing.items() if now_ms - lost.noticed_ms > keep_ms
+        ]:
+            del self._missing[number]
+        while len(self._missing) > _MAX_MISSING:
+            del self._missing[next(iter(self._missing))]
 
-
-def _elapsed_ms(earlier: int, later: int) -> float:
-    ticks = (later - earlier + 0x80000000) % 0x100000000 - 0x80000000
-    return ticks * 1000 / _CLOCK_HZ
+    def _due(self, rtt_ms: float, now_ms: float) -> list[int]:
+        due = []
+        for number, lost in self._missing.items():
+            is_in_time = now_ms + rtt_ms - lost.noticed_ms <= max(GIVE_UP_MS, rtt_ms)
+            retry_ms = max(MIN_RETRY_MS, _RETRY_MARGIN * rtt_ms)
+            if is_in_time and now_ms - lost.asked_ms >= retry_ms:
+                lost.asked_ms = now_ms
+                due.append(number)
+        return due

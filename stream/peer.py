@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from aiortc import MediaStreamTrack
+from aiortc import MediaStreamTrack, RTCDtlsTransport
 from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from stream.audio import AudioChunk
 from stream.buffer import LatestBuffer
-from stream.codecs_registry import read_agreement
+from stream.codecs_registry import monotonic_ms, read_agreement
+from stream.congestion_control import CongestionControl, SendingLimits
 from stream.frame import Frame
 from stream.ice_path import NetworkScope as NetworkScope
 from stream.peer_connection import PeerConnection, observe_rtcp, prefer_codecs
 from stream.peer_connection import PeerStats as PeerStats
 from stream.receiving_codecs import ReceiveCounts, ReceivedAudio, ReceivedVideo
+from stream.receiving_transport import ReceivingTransport
 from stream.sending_codecs import SendCounters, VideoAgreement
+from stream.sending_transport import SendingTransport
 from stream.timing import MediaClock, SenderReport, Track
 from stream.tracks import (
     AudioTrack,
@@ -57,6 +60,14 @@ class SendingPeer(PeerConnection):
         self._audio = audio
         self._ssrcs: set[int] = set()
         self._packets_lost: dict[int, int] = {}
+        limits = SendingLimits(
+            start_video_bps=video.start_bps,
+            max_video_bps=video.max_bps,
+            audio_bps=0 if audio is None else audio.bitrate_bps,
+        )
+        self._transport = SendingTransport(
+            CongestionControl(limits), clock_ms=monotonic_ms, rtt_ms=lambda: self._path.rtt_ms
+        )
 
     def stats(self) -> PeerStats:
         """Counts so far."""
@@ -67,7 +78,14 @@ class SendingPeer(PeerConnection):
             encode_errors=self._counters.encode_errors,
             rtt_ms=self._path.rtt_ms,
             codec=self._negotiated_codec(),
+            link_bps=self._transport.video_bps(),
         )
+
+    def _adopt_transport(self, transport: RTCDtlsTransport) -> None:
+        self._transport.adopt(transport)
+
+    def _release(self) -> None:
+        self._transport.close()
 
     def _prepare(self, kinds: list[str]) -> None:
         clock = ReportClock(current_ntp_time)
@@ -83,6 +101,7 @@ class SendingPeer(PeerConnection):
             self._ssrcs.add(transceiver.sender._ssrc)
             if track.kind == "video":
                 prefer_codecs(transceiver, self._video.codecs)
+                self._transport.watch_video(transceiver.sender)
 
     def _on_rtcp(self, packet: AnyRtcpPacket) -> None:
         if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
@@ -124,6 +143,9 @@ class ReceivingPeer(PeerConnection):
         self._counts: dict[Track, ReceiveCounts] = {}
         self._taken = 0  # frames and chunks
         self._connection.on("track", self._on_track)
+        self._transport = ReceivingTransport(
+            clock_ms=monotonic_ms, rtt_ms=lambda: self._path.rtt_ms
+        )
 
     def stats(self) -> PeerStats:
         """Counts so far."""
@@ -144,6 +166,9 @@ class ReceivingPeer(PeerConnection):
                 transceiver = self._connection.addTransceiver(kind.value, direction="recvonly")
                 if kind is Track.VIDEO:
                     prefer_codecs(transceiver, ("av1", "h264", "vp9", "vp8"))
+
+    def _adopt_transport(self, transport: RTCDtlsTransport) -> None:
+        self._transport.adopt(transport)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         kind = Track(track.kind)

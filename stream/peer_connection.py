@@ -11,6 +11,7 @@ from typing import Any
 
 from aiortc import (
     RTCConfiguration,
+    RTCDtlsTransport,
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpSender,
@@ -43,6 +44,8 @@ class PeerStats:
     packets_lost: receiving, never arrived; sending, lost before retransmission as reported back.
     frames_lost: given up because of missing packets. peer_errors: packets or frames the other end
     made that cannot be used. encode_errors: frames not sent because encoding failed.
+    link_bps: sending, what the path leaves for the video's RTP packets, by transport-wide feedback;
+    None where the other end gives none.
     """
 
     wire_bytes_received: int = 0
@@ -53,6 +56,7 @@ class PeerStats:
     encode_errors: int = 0
     rtt_ms: float | None = None
     codec: str | None = None
+    link_bps: int | None = None
 
 
 class PeerConnection:
@@ -120,6 +124,9 @@ class PeerConnection:
     def _prepare(self, kinds: list[str]) -> None:
         """Add what the subclass has for these kinds of media; called before any description."""
 
+    def _adopt_transport(self, transport: RTCDtlsTransport) -> None:
+        """Take over a transport before it connects."""
+
     async def _take_remote(self, sdp: str, kind: str) -> None:
         description = RTCSessionDescription(sdp=without_unusable_candidates(sdp), type=kind)
         await self._connection.setRemoteDescription(description)
@@ -139,6 +146,7 @@ class PeerConnection:
     def _adopt_ice(self) -> None:
         for transceiver in self._connection.getTransceivers():
             self._path.adopt(transceiver.receiver.transport.transport._connection)
+            self._adopt_transport(transceiver.receiver.transport)
         if self._connection.sctp is not None:
             self._path.adopt(self._connection.sctp.transport.transport._connection)
 

@@ -26,6 +26,7 @@ _MIN_SHARE_ARRIVED = 0.75
 _UNSATURATED = 0.9
 _SAFETY = 0.9
 _WORTH = 1.05
+_LARGEST_STEP = 1.5  # where the train was spread: others may share the link
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,4 +116,4 @@ class ProbeSchedule:
         arrived_bps = (bits - 8000 * arrived[0][2]) / arrival_span_ms
         if arrived_bps >= _UNSATURATED * sent_bps:
             return _SAFETY * sent_bps
-        return _SAFETY * arrived_bps
+        return min(_SAFETY * arrived_bps, _LARGEST_STEP * self._estimate_bps)

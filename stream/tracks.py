@@ -31,12 +31,15 @@ MAX_AUDIO_BPS = 64_000
 class SendingVideo:
     """What to send: frames from `source`, compressed by `encoder` into one of `codecs`.
 
-    codecs: what `encoder` can make, in order of preference, in lower case.
+    codecs: what `encoder` can make, in order of preference, in lower case. start_bps, max_bps: bits
+    a second of its RTP packets to begin with, and the most that it ever uses.
     """
 
     source: LatestBuffer[Frame]
     encoder: FrameEncoder
     codecs: tuple[str, ...] = ("h264",)
+    start_bps: int = 300_000
+    max_bps: int = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,8 +54,12 @@ async def linked(
     with_audio: bool = False,
     receiver_offers: bool = False,
     video_capacity: int = 500,
+    edit_sdp: Callable[[str], str] = lambda sdp: sdp,
 ) -> AsyncIterator[Link]:
-    """A connected pair (WHIP: the sender offers; WHEP: the receiver does), closed at the end."""
+    """A connected pair (WHIP: the sender offers; WHEP: the receiver does), closed at the end.
+
+    edit_sdp: what happens to both descriptions on their way.
+    """
     pictures: LatestBuffer[Frame] = LatestBuffer(100)
     sound: LatestBuffer[AudioChunk] = LatestBuffer(100)
     sender = SendingPeer(
@@ -68,9 +72,11 @@ async def linked(
     )
     try:
         if receiver_offers:
-            await receiver.set_answer(await sender.answer(await receiver.create_offer()))
+            answer = await sender.answer(edit_sdp(await receiver.create_offer()))
+            await receiver.set_answer(edit_sdp(answer))
         else:
-            await sender.set_answer(await receiver.answer(await sender.create_offer()))
+            answer = await receiver.answer(edit_sdp(await sender.create_offer()))
+            await sender.set_answer(edit_sdp(answer))
         async with asyncio.timeout(8):
             await asyncio.gather(sender.connected.wait(), receiver.connected.wait())
         yield Link(sender=sender, receiver=receiver, pictures=pictures, sound=sound)
@@ -78,7 +84,7 @@ async def linked(
         await asyncio.gather(sender.close(), receiver.close())
 
 
-def lose_packets(peer: SendingPeer, is_lost: Callable[[bytes], bool]) -> None:
+def lose_packets(peer: SendingPeer | ReceivingPeer, is_lost: Callable[[bytes], bool]) -> None:
     """Drop the RTP and RTCP packets that `peer` sends whenever `is_lost` says so."""
     for connection in peer._path._adopted:
         for protocol in connection._protocols:

@@ -26,6 +26,7 @@ NETWORK_FILES = {
     for name in (
         *("codecs_registry", "peer", "peer_connection", "tracks"),  # aiortc
         *("coded_sender", "viewing_peer"),  # aiortc
+        *("sending_transport", "receiving_transport", "transport_registry"),  # aiortc
         "ice_path",  # aioice
         *("http_front", "whip_client"),  # aiohttp
     )

@@ -263,3 +263,39 @@ def test_auto_takes_the_model_that_fits_the_sizes(
     restorer = Restorer(config)
     assert len(_run(restorer, _stream(2))) == 2
     assert restorer.model_name == name
+
+
+def test_in_place_of_damaged_frames_the_last_good_picture_stays_and_windows_skip_them(
+    artefact: Artefact,
+) -> None:
+    frames = _stream(6)
+    frames[2:4] = [replace(frame, is_damaged=True, entered_ms=7.0) for frame in frames[2:4]]
+    restorer = _restorer(artefact)
+    done = _run(restorer, frames)
+    assert [frame.pts for frame in done] == [frame.pts for frame in frames]
+    _assert_restored(done[1], [frames[0], frames[1], frames[1]])
+    for held in done[2:4]:
+        assert np.array_equal(held.y, done[1].y)
+        assert held.is_damaged
+        assert held.entered_ms == 7.0
+    _assert_restored(done[4], [frames[4], frames[4], frames[5]])
+    assert restorer.timings["extract"].count == 4
+    assert (restorer.counts.restored, restorer.counts.held, restorer.counts.failed) == (4, 2, 0)
+
+
+def test_damage_that_lasts_is_shown_and_then_left_out_of_what_follows(artefact: Artefact) -> None:
+    frames = _stream(30)
+    frames[1:25] = [replace(frame, is_damaged=True) for frame in frames[1:25]]
+    done = _run(_restorer(artefact), frames)
+    assert np.array_equal(done[10].y, done[0].y)
+    _assert_restored(done[20], [frames[19], frames[20], frames[21]])
+    _assert_restored(done[25], [frames[25], frames[25], frames[26]])
+
+
+def test_resizing_alone_holds_the_last_good_picture_too() -> None:
+    frames = _stream(3)
+    frames[1] = replace(frames[1], is_damaged=True)
+    done = _run(Restorer(RestorerConfig(size=HR, model="lanczos")), frames)
+    assert np.array_equal(done[1].y, done[0].y)
+    assert not np.array_equal(done[2].y, done[0].y)
+    assert done[1].pts == frames[1].pts

@@ -152,3 +152,25 @@ def test_raises_are_two_seconds_apart() -> None:
             changed_ms.append(path.now_ms)
     assert len(changed_ms) >= 3
     assert min(b - a for a, b in pairwise(changed_ms)) == pytest.approx(2000, abs=STEP_MS)
+
+
+def test_the_senders_own_estimate_counts_at_once_and_instead_of_all_others() -> None:
+    path = _Path(150_000)
+    path.run(2, estimate_bps=40_000, link_bps=400_000, packets_lost=9, rtt_ms=900)
+    assert set(path.wire_bps) == {150_000}
+    assert path.run(STEP_MS / 1000, link_bps=100_000) == 95_000
+    assert path.run(1, link_bps=400_000) == 150_000
+
+
+@pytest.mark.parametrize("wanted_bps", [None, 500_000])
+def test_the_own_estimate_is_followed_up_in_worthwhile_steps(wanted_bps: int | None) -> None:
+    path = _Path(wanted_bps)
+    path.run(1, link_bps=100_000)
+    changed_ms: list[float] = []
+    for step in range(200):
+        before = path.control.wire_bps
+        path.run(STEP_MS / 1000, link_bps=100_000 + 1000 * step)
+        if path.control.wire_bps != before:
+            changed_ms.append(path.now_ms)
+    assert 8 <= len(changed_ms) <= 16
+    assert min(b - a for a, b in pairwise(changed_ms)) >= 500 - STEP_MS

@@ -5,63 +5,90 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.nack import GIVE_UP_MS, RETRY_MS, NackRequests
+from stream.nack import GIVE_UP_MS, NackRequests
 
-MS = 90
+RTT_MS = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
     sequence_number: int
-    timestamp: int
+
+
+def add(
+    requests: NackRequests, number: int, now_ms: float = 0.0, rtt_ms: float = RTT_MS
+) -> list[int]:
+    return requests.add(Packet(number), rtt_ms=rtt_ms, now_ms=now_ms)
 
 
 def test_packets_in_order_ask_for_nothing_even_where_numbers_wrap() -> None:
     requests = NackRequests()
     for number in range(65_500, 65_700):
-        assert not requests.add(Packet(number % 65_536, number * 40 * MS))
-    assert not requests.missing
+        assert add(requests, number % 65_536, 40.0 * number) == []
+    assert requests.missing == []
 
 
 def test_a_gap_is_asked_for_at_once_across_the_wrap() -> None:
     requests = NackRequests()
-    requests.add(Packet(65_534, 0))
-    assert requests.add(Packet(1, 40 * MS))
-    assert sorted(requests.missing) == [0, 65_535]
+    add(requests, 65_534)
+    assert add(requests, 1) == [65_535, 0]
 
 
 def test_a_retransmission_settles_the_request() -> None:
     requests = NackRequests()
-    for number in (1, 3):
-        requests.add(Packet(number, 40 * MS))
-    assert not requests.add(Packet(2, 0))
-    assert not requests.missing
-    assert not requests.add(Packet(4, (40 + 2 * RETRY_MS) * MS))
+    add(requests, 1)
+    assert add(requests, 3) == [2]
+    assert add(requests, 2, 50) == []
+    assert requests.missing == []
+    assert add(requests, 4, 200) == []
 
 
-def test_what_stays_missing_is_asked_for_again_and_then_given_up() -> None:
+def test_a_new_gap_does_not_ask_again_for_what_is_under_way() -> None:
     requests = NackRequests()
-    requests.add(Packet(0, 0))
+    add(requests, 1)
+    assert add(requests, 3, 100) == [2]
+    assert add(requests, 5, 120) == [4]
+    assert add(requests, 6, 165) == [2]
+
+
+def test_what_stays_missing_is_asked_for_while_an_answer_would_be_in_time() -> None:
+    requests = NackRequests()
+    add(requests, 0)
     asked = [
         time_ms
         for number, time_ms in enumerate(range(40, 1000, 20), start=2)
-        if requests.add(Packet(number, time_ms * MS))
+        if add(requests, number, time_ms)
     ]
-    assert asked == [40, 40 + RETRY_MS, 40 + 2 * RETRY_MS, 40 + 3 * RETRY_MS]
-    assert asked[-1] - asked[0] <= GIVE_UP_MS
-    assert not requests.missing
+    assert asked == [40, 100, 160, 220, 280]
+    assert asked[-1] + RTT_MS <= 40 + GIVE_UP_MS
+    assert requests.missing == []
+
+
+def test_on_a_long_path_a_packet_is_asked_for_once() -> None:
+    requests = NackRequests()
+    add(requests, 0, rtt_ms=600)
+    asked = [
+        time_ms
+        for number, time_ms in enumerate(range(40, 3000, 40), start=2)
+        if add(requests, number, time_ms, rtt_ms=600)
+    ]
+    assert asked == [40]
 
 
 def test_a_restarted_stream_asks_for_nothing() -> None:
     requests = NackRequests()
-    requests.add(Packet(0, 0))
-    assert not requests.add(Packet(20_000, 0))
-    assert not requests.missing
+    add(requests, 0)
+    assert add(requests, 20_000) == []
+    assert requests.missing == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 65_535), st.integers(0, 2**32 - 1)), max_size=200))
-def test_any_packets_leave_a_bounded_table(packets: list[tuple[int, int]]) -> None:
-    requests = NackRequests()
-    for number, timestamp in packets:
-        requests.add(Packet(number, timestamp))
-        assert len(requests.missing) <= 256
+@given(
+    st.lists(st.tuples(st.integers(0, 65_535), st.floats(0, 1e5), st.floats(0, 1e4)), max_size=200)
+)
+def test_any_packets_leave_a_bounded_table(packets: list[tuple[int, float, float]]) -> None:
+    requests, now_ms = NackRequests(), 0.0
+    for number, wait_ms, rtt_ms in packets:
+        now_ms += wait_ms
+        asked = add(requests, number, now_ms, rtt_ms)
+        assert set(asked) <= set(requests.missing)
+        assert len(requests.missing) <= 128

@@ -108,7 +108,7 @@ def test_media_between_the_packets_of_a_train_counts_as_part_of_it() -> None:
     ]
     measured = schedule.take([*late[:2], media, *late[2:], after], now_ms=1100)
     assert measured is not None
-    assert 160_000 < measured < 200_000
+    assert 140_000 < measured <= 150_000  # not tried further where others share the link
 
 
 def test_all_at_one_moment_measures_nothing() -> None:
