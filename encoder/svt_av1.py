@@ -12,6 +12,8 @@ import ctypes
 import os
 import re
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -76,6 +78,24 @@ class _Planes(ctypes.Structure):
     )
 
 
+@contextmanager
+def _ordinary_threads() -> Iterator[None]:
+    """Give the threads that begin meanwhile the scheduling of the one that starts them.
+
+    Under root the library makes all its threads real-time ones, which then starve everything else
+    on the machine, a receiver among them.
+    """
+    tasks = Path("/proc/self/task")  # Linux only; elsewhere there is nothing to list
+    before = {each.name for each in tasks.glob("*")}
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    for thread in {each.name for each in tasks.glob("*")} - before:
+        with suppress(OSError):  # it has ended
+            os.sched_setscheduler(int(thread), policy, parameters)
+    with suppress(OSError):
+        os.sched_setscheduler(0, policy, parameters)
+
+
 class SvtAv1:
     """One open encoder: low delay, one temporal unit out per frame in. Not thread-safe."""
 
@@ -87,7 +107,8 @@ class SvtAv1:
         self._size = size
         configuration = ctypes.create_string_buffer(_CONFIGURATION_BYTES)
         handle = ctypes.c_void_p()
-        self._call("svt_av1_enc_init_handle", ctypes.byref(handle), configuration)
+        with _ordinary_threads():
+            self._call("svt_av1_enc_init_handle", ctypes.byref(handle), configuration)
         self._handle = handle
         options: dict[str, int] = {
             "width": size.width,
@@ -115,7 +136,8 @@ class SvtAv1:
                     "svt_av1_enc_parse_parameter", configuration, name.encode(), str(value).encode()
                 )
             self._call("svt_av1_enc_set_parameter", handle, configuration)
-            self._call("svt_av1_enc_init", handle)
+            with _ordinary_threads():
+                self._call("svt_av1_enc_init", handle)
         except CodecError:
             self._library.svt_av1_enc_deinit_handle(handle)
             raise
