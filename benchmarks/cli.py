@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from stream.command_line import make_app, run_command
 from stream.errors import ConfigError
-from stream.flag_types import PictureSize, StreamNames
+from stream.flag_types import BitrateOrAuto, PictureSize, StreamName, StreamNames
 from stream.frame import Size
 
 app = make_app("edvr-bench", "Measure restoration on this machine.")
@@ -38,7 +38,34 @@ class SpeedConfig:
             raise ConfigError(f"--frames must be at least 10, got {self.frames}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkReportConfig:
+    """What to send over an emulated link, and what to do to it."""
+
+    input: Annotated[StreamName, Parameter(name="--input")] = "test:"
+    """What to send."""
+
+    size: PictureSize = Size(width=640, height=360)
+    """Picture size that travels."""
+
+    fps: float = 25.0
+    """Frames a second of the input."""
+
+    codecs: Annotated[StreamNames, Parameter(name="--codecs")] = ("h264", "av1")
+    """Codecs to send with, each in turn."""
+
+    bitrate_bps: Annotated[BitrateOrAuto, Parameter(name="--bitrate")] = 150_000
+    """Bits a second of the runs with loss."""
+
+    seconds: float = 30.0
+    """Length of a run with loss, and of each third of a run with a changing rate."""
+
+    json: Path | None = None
+    """Also write the rows, the machine and the versions to this file."""
+
+
 _DEFAULTS = SpeedConfig()
+_LINK_DEFAULTS = LinkReportConfig()
 
 
 @app.command
@@ -61,6 +88,34 @@ def speed(config: Annotated[SpeedConfig, Parameter(name="*")] = _DEFAULTS) -> No
     Console().print(table)
     if config.json is not None:
         write_result(config.json, "speed", {"rows": rows})
+
+
+@app.command
+def link(config: Annotated[LinkReportConfig, Parameter(name="*")] = _LINK_DEFAULTS) -> None:
+    """Loss and a changing rate: real sender and receiver over an emulated link; needs root."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmarks.link_report import run_link_report
+    from benchmarks.result_file import write_result
+
+    tables = run_link_report(
+        ["--input", config.input, "--size", str(config.size), "--no-audio"],
+        codecs=config.codecs,
+        bitrate="auto" if config.bitrate_bps is None else str(config.bitrate_bps),
+        frame_rate=config.fps,
+        seconds=config.seconds,
+    )
+    rows = {name: [asdict(row) for row in table] for name, table in tables.items()}
+    for name, lines in rows.items():
+        shown = Table(*lines[0].keys(), title=name)
+        for line in lines:
+            shown.add_row(*(str(value) for value in line.values()))
+        Console().print(shown)
+    if config.json is not None:
+        write_result(config.json, "link", rows)
 
 
 def main() -> int:
