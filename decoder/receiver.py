@@ -26,6 +26,7 @@ from decoder.report import Reporter
 from decoder.restorer import Restorer
 from decoder.sink import check_target, parse_target
 from decoder.sink_thread import SinkCounters, SinkState
+from decoder.video_codec import choose_codec
 from decoder.viewing.sessions import StreamViews, Viewing
 from decoder.web_pages import WebPages
 from stream.config import is_loopback
@@ -45,6 +46,7 @@ async def run(config: ReceiverConfig) -> None:
     """Run a receiver until SIGINT or SIGTERM. Raises ConfigError for what the user must change."""
     for output in (*config.outputs_of("live"), *config.lr_outputs_of("live")):
         check_target(parse_target(output))
+    choose_codec(config.output_codec, config.size)
     receiver = Receiver(config)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

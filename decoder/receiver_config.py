@@ -14,6 +14,7 @@ from decoder.hls_shelf import HlsShelf
 from decoder.model_choice import AUTO
 from decoder.output_options import OutputOptions
 from decoder.sink import FileTarget, NullTarget, numbered, parse_target, public_name
+from decoder.video_codec import OutputCodec
 from stream.access import AccessRules, check_token, parse_stream_token
 from stream.config import HostPort
 from stream.config_file import ConfigFilePath
@@ -44,6 +45,9 @@ class ReceiverConfig:
 
     segment_s: Annotated[DurationOrNone, Parameter(name="--segment")] = None
     """Cut files into one of this length each, named by when it begins: 30s, 10m or 1h."""
+
+    output_codec: OutputCodec = "auto"
+    """What compresses files, pushes and HLS; auto takes hardware where it works, else x264."""
 
     whip_token: Annotated[
         str | None,
@@ -189,6 +193,7 @@ class ReceiverConfig:
             segment_s=self.segment_s,
             shelf=shelf if self.whep is None else None,
             whip_token=self.whip_token,
+            codec=self.output_codec,
         )
 
     @property

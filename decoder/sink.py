@@ -75,16 +75,28 @@ def open_sink(
                 size=size,
                 frame_rate=frame_rate,
                 with_audio=with_audio,
-                segment_s=options.segment_s,
+                options=options,
             )
         case PushTarget():
             from decoder.sinks.push import open_push_sink
 
-            return open_push_sink(parsed, size=size, frame_rate=frame_rate, with_audio=with_audio)
+            return open_push_sink(
+                parsed,
+                size=size,
+                frame_rate=frame_rate,
+                with_audio=with_audio,
+                codec=options.codec,
+            )
         case HlsTarget():
             from decoder.sinks.hls import open_hls_sink
 
-            return open_hls_sink(parsed, size=size, frame_rate=frame_rate, with_audio=with_audio)
+            return open_hls_sink(
+                parsed,
+                size=size,
+                frame_rate=frame_rate,
+                with_audio=with_audio,
+                codec=options.codec,
+            )
         case LiveHlsTarget():
             from decoder.sinks.hls import open_live_hls_sink
 
@@ -93,7 +105,12 @@ def open_sink(
                     f"{public_name(parsed)} needs a receiver that serves it: --listen"
                 )
             return open_live_hls_sink(
-                parsed, options.shelf, size=size, frame_rate=frame_rate, with_audio=with_audio
+                parsed,
+                options.shelf,
+                size=size,
+                frame_rate=frame_rate,
+                with_audio=with_audio,
+                codec=options.codec,
             )
         case WhipTarget():
             from decoder.sinks.whip import WhipSink

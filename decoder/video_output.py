@@ -1,4 +1,5 @@
-"""Compression of restored HR frames for sinks: libx264, leaving the CPU to the Restorer.
+"""Compression of restored HR frames for sinks: by libx264, leaving the CPU to the Restorer, or by
+hardware (`decoder.video_codec`).
 
 Cost at 1280x720, one thread, AVX-512 Xeon, CRF 20, no B-frames (CPU ms a frame, Mb/s at 25 fps):
 
@@ -22,6 +23,7 @@ from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from decoder.video_codec import H264Codec, OutputCodec, choose_codec
 from stream.errors import CodecError, ConfigError
 from stream.frame import CLOCK_HZ, Colour, Frame, Size
 from stream.frame_av import TIME_BASE, frame_to_av
@@ -37,6 +39,7 @@ class VideoOutputConfig:
     crf: constant rate factor of x264; 20 keeps what was restored (23 starts to smooth it).
     keyframe_interval_ms: also the length of HLS segments and what a killed file may lose.
     max_bitrate_bps: VBV limit for links; None where only quality counts (files).
+    codec: which encoder; preset, crf and threads are x264's.
     Raises ConfigError for values x264 would refuse.
     """
 
@@ -45,6 +48,7 @@ class VideoOutputConfig:
     threads: int = 1
     keyframe_interval_ms: int = 2000
     max_bitrate_bps: int | None = None
+    codec: OutputCodec = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.crf <= 51:
@@ -87,21 +91,26 @@ class VideoOutput:
         """Add the track to `container`, whose header must not be written yet.
 
         global_header: whether parameter sets go to the container's header (mp4, mkv, flv) and not
-        in band (mpegts). Raises CodecError when libx264 refuses the settings.
+        in band (mpegts). Raises CodecError when the codec refuses the settings.
         """
         self._size = size
         self._interval = config.keyframe_interval_ms * CLOCK_HZ // 1000
         self._next_keyframe_pts = 0
+        self._codec = choose_codec(config.codec, size)
         rate = exact_rate(frame_rate)
         try:
-            self._stream: VideoStream = container.add_stream(
-                "libx264",
+            stream = container.add_stream(
+                self._codec.codec,
                 rate=rate,
                 width=size.width,
                 height=size.height,
+                pix_fmt=self._codec.pixel_format,
                 time_base=TIME_BASE,
-                options=_x264_options(config, rate),
+                options=_options(self._codec, config, rate),
+                hwaccel=self._codec.hwaccel(),
             )
+            assert isinstance(stream, VideoStream)  # by the codec's kind; tells mypy
+            self._stream = stream
             context = self._stream.codec_context
             context.thread_count = config.threads
             context.color_range = 1  # limited (AVCOL_RANGE_MPEG), what `Frame` is by contract
@@ -112,7 +121,9 @@ class VideoOutput:
                 context.flags |= av.codec.context.Flags.global_header
             context.open()
         except (av.FFmpegError, ValueError) as error:
-            raise CodecError(f"libx264 refused {size} at {frame_rate:g} fps: {error}") from error
+            raise CodecError(
+                f"{self._codec.codec} refused {size} at {frame_rate:g} fps: {error}"
+            ) from error
 
     def encode(self, frame: Frame, *, pts: int) -> list[av.Packet[VideoStream]]:
         """Compress `frame` to be shown at `pts` (1/90000 s, larger than the one before).
@@ -122,6 +133,8 @@ class VideoOutput:
         if frame.size != self._size:
             raise CodecError(f"the output is {self._size}, but a frame of {frame.size} came")
         picture = frame_to_av(frame.at(pts))
+        if self._codec.pixel_format != picture.format.name:
+            picture = picture.reformat(format=self._codec.pixel_format)
         if pts >= self._next_keyframe_pts:
             picture.pict_type = PictureType.I
             self._next_keyframe_pts = (pts // self._interval + 1) * self._interval
@@ -135,18 +148,27 @@ class VideoOutput:
         try:
             return list(self._stream.encode(picture))
         except av.FFmpegError as error:
-            raise CodecError(f"libx264 failed: {error}") from error
+            raise CodecError(f"{self._codec.codec} failed: {error}") from error
 
 
-def _x264_options(config: VideoOutputConfig, rate: Fraction) -> dict[str, str]:
+def _options(codec: H264Codec, config: VideoOutputConfig, rate: Fraction) -> dict[str, str]:
     # Forced pictures carry the interval; the codec's own limit is only a safety net behind it.
     longest_gop = max(1, round(2 * config.keyframe_interval_ms * float(rate) / 1000))
     options = {
+        "g": str(longest_gop),
+        **(dict(codec.options) if codec.is_hardware else _x264(config)),
+    }
+    if config.max_bitrate_bps is not None:
+        options["maxrate"] = options["bufsize"] = str(config.max_bitrate_bps)
+    return options
+
+
+def _x264(config: VideoOutputConfig) -> dict[str, str]:
+    return {
         "preset": config.preset,
         "crf": str(config.crf),
         "profile": "high",
         "bf": "0",
-        "g": str(longest_gop),
         "sc_threshold": "0",
         "forced-idr": "1",
         "rc-lookahead": "0",
@@ -154,6 +176,3 @@ def _x264_options(config: VideoOutputConfig, rate: Fraction) -> dict[str, str]:
         # it lasts. Timestamps pass through as they are.
         "x264-params": "sync-lookahead=0:sliced-threads=0:force-cfr=1",
     }
-    if config.max_bitrate_bps is not None:
-        options["maxrate"] = options["bufsize"] = str(config.max_bitrate_bps)
-    return options

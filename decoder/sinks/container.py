@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decoder.output_options import PLAIN, OutputOptions
 from decoder.sink import FileTarget, Sink, public_name
 from decoder.sinks.muxed import MuxedSink, MuxSettings
 from decoder.sinks.segmented import SegmentedSink
+from decoder.video_output import VideoOutputConfig
 from stream.frame import Size
 
 _FLUSH_INTERVAL_MS = 1000
@@ -29,11 +31,11 @@ def open_container_sink(
     size: Size,
     frame_rate: float,
     with_audio: bool,
-    segment_s: float | None = None,
+    options: OutputOptions = PLAIN,
 ) -> Sink:
     """An mp4 (H.264 + AAC) or mkv (H.264 + Opus, timestamps rounded to 1 ms) file.
 
-    segment_s: cut into files of so many seconds, named by when they begin.
+    With `options.segment_s` it is cut into files named by when they begin.
     """
 
     def open_file(one: FileTarget) -> MuxedSink:
@@ -45,6 +47,7 @@ def open_container_sink(
                 options=_MP4_OPTIONS if is_mp4 else _MKV_OPTIONS,
                 audio_codec="aac" if is_mp4 else "libopus",
                 parameter_sets_in_header=True,
+                video=VideoOutputConfig(codec=options.codec),
             ),
             # An absolute path is never taken for a URL, whatever colons it holds.
             str(one.path.absolute()),
@@ -53,6 +56,6 @@ def open_container_sink(
             with_audio=with_audio,
         )
 
-    if segment_s is None:
+    if options.segment_s is None:
         return open_file(target)
-    return SegmentedSink(target, open_file, segment_s=segment_s)
+    return SegmentedSink(target, open_file, segment_s=options.segment_s)

@@ -10,6 +10,7 @@ from decoder.hls_playlist import HlsPlaylist
 from decoder.hls_shelf import HlsShelf
 from decoder.sink import HlsTarget, LiveHlsTarget, public_name
 from decoder.sinks.hls_sink import HlsSink
+from decoder.video_codec import OutputCodec
 from stream.errors import SinkError
 from stream.frame import Size
 
@@ -19,7 +20,14 @@ _OURS = ("segment_*.m4s*", "header_*.mp4*", "segment_*.ts*", f"{PLAYLIST}*")
 """What a run leaves in its directory, also one of an older version, or one that was killed."""
 
 
-def open_hls_sink(target: HlsTarget, *, size: Size, frame_rate: float, with_audio: bool) -> HlsSink:
+def open_hls_sink(
+    target: HlsTarget,
+    *,
+    size: Size,
+    frame_rate: float,
+    with_audio: bool,
+    codec: OutputCodec = "auto",
+) -> HlsSink:
     """Write to `target.directory`, which is made when its parent exists.
 
     The directory belongs to one sink: segments and playlist of an earlier run are deleted.
@@ -39,12 +47,19 @@ def open_hls_sink(target: HlsTarget, *, size: Size, frame_rate: float, with_audi
         size=size,
         frame_rate=frame_rate,
         with_audio=with_audio,
+        codec=codec,
         has_parts=False,
     )
 
 
 def open_live_hls_sink(
-    target: LiveHlsTarget, shelf: HlsShelf, *, size: Size, frame_rate: float, with_audio: bool
+    target: LiveHlsTarget,
+    shelf: HlsShelf,
+    *,
+    size: Size,
+    frame_rate: float,
+    with_audio: bool,
+    codec: OutputCodec = "auto",
 ) -> HlsSink:
     """Low-latency HLS into memory, which `decoder.hls_service` serves."""
     return HlsSink(
@@ -53,6 +68,7 @@ def open_live_hls_sink(
         size=size,
         frame_rate=frame_rate,
         with_audio=with_audio,
+        codec=codec,
         has_parts=True,
     )
 

@@ -22,6 +22,7 @@ from decoder.hls_playlist import (
 )
 from decoder.sinks.fragments import Fragment, FragmentSplitter
 from decoder.sinks.muxed import MuxedSink, MuxSettings
+from decoder.video_codec import OutputCodec
 from decoder.video_output import VideoOutputConfig
 from stream.audio import AudioChunk, audio_pts
 from stream.frame import CLOCK_HZ, Frame, Size
@@ -75,10 +76,11 @@ class HlsSink:
         frame_rate: float,
         with_audio: bool,
         has_parts: bool,
+        codec: OutputCodec = "auto",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """has_parts: for low latency. now: wall clock, for EXT-X-PROGRAM-DATE-TIME."""
-        self._store, self._name, self._now = store, name, now
+        self._store, self._name, self._now, self._codec = store, name, now, codec
         self._size, self._frame_rate, self._with_audio = size, frame_rate, with_audio
         self._gap = round(CLOCK_HZ * max(SHORTEST_GAP_S, 1.5 / frame_rate))
         self._fill = LONGEST_PART_INTERVAL if has_parts else None
@@ -183,7 +185,9 @@ class HlsSink:
                 audio_codec="aac",
                 parameter_sets_in_header=True,
                 video=VideoOutputConfig(
-                    keyframe_interval_ms=SEGMENT_S * 1000, max_bitrate_bps=_MAX_BITRATE_BPS
+                    keyframe_interval_ms=SEGMENT_S * 1000,
+                    max_bitrate_bps=_MAX_BITRATE_BPS,
+                    codec=self._codec,
                 ),
             ),
             FragmentSplitter(on_header=self._take_header, on_fragment=self._take_fragment),

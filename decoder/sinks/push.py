@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from decoder.sink import PushTarget, Sink, public_name
 from decoder.sinks.muxed import MuxedSink, MuxSettings
 from decoder.sinks.srt_output import SrtOutput
+from decoder.video_codec import OutputCodec
 from decoder.video_output import VideoOutputConfig
 from stream.audio import AudioChunk
 from stream.errors import PeerError
@@ -22,12 +25,24 @@ _QUEUED_PACKETS = 250
 _VIDEO = VideoOutputConfig(max_bitrate_bps=_MAX_BITRATE_BPS)
 
 
-def open_push_sink(target: PushTarget, *, size: Size, frame_rate: float, with_audio: bool) -> Sink:
+def open_push_sink(
+    target: PushTarget,
+    *,
+    size: Size,
+    frame_rate: float,
+    with_audio: bool,
+    codec: OutputCodec = "auto",
+) -> Sink:
     """One connection to `target`. Its errors are PeerError: a new sink may have more luck."""
-    name = public_name(target)
+    name, video = public_name(target), replace(_VIDEO, codec=codec)
     if target.protocol == "srt":
         return _SrtSink(
-            name, SrtOutput(target.url), size=size, frame_rate=frame_rate, with_audio=with_audio
+            name,
+            SrtOutput(target.url),
+            video,
+            size=size,
+            frame_rate=frame_rate,
+            with_audio=with_audio,
         )
     return MuxedSink(
         MuxSettings(
@@ -45,7 +60,7 @@ def open_push_sink(target: PushTarget, *, size: Size, frame_rate: float, with_au
             audio_codec="aac",
             parameter_sets_in_header=True,
             failure=PeerError,
-            video=_VIDEO,
+            video=video,
         ),
         target.url,
         size=size,
@@ -58,7 +73,14 @@ class _SrtSink:
     """A transport stream into an SRT connection, which ends with the sink."""
 
     def __init__(
-        self, name: str, output: SrtOutput, *, size: Size, frame_rate: float, with_audio: bool
+        self,
+        name: str,
+        output: SrtOutput,
+        video: VideoOutputConfig,
+        *,
+        size: Size,
+        frame_rate: float,
+        with_audio: bool,
     ) -> None:
         self._output = output
         self._muxed = MuxedSink(
@@ -68,7 +90,7 @@ class _SrtSink:
                 audio_codec="aac",
                 parameter_sets_in_header=False,
                 failure=PeerError,
-                video=_VIDEO,
+                video=video,
             ),
             output,
             size=size,
