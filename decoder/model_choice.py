@@ -31,10 +31,15 @@ def choose_artefact(
     """The model that `auto` takes from `artefacts`, or None for Lanczos.
 
     The smallest scale of the default tier that reaches the wanted size, or the largest there is;
-    None when there is hardly anything to enlarge or no such model.
+    None when there is hardly anything to enlarge or no such model. A model that does not enlarge,
+    as one for deblurring, is never taken unasked.
     """
     ratio = enlargement(lr_size, hr_size)
-    family = [model for model in artefacts if model.manifest.tier == DEFAULT_TIER]
+    family = [
+        model
+        for model in artefacts
+        if model.manifest.tier == DEFAULT_TIER and model.manifest.scale > 1
+    ]
     if ratio < MIN_USEFUL_RATIO or not family:
         return None
     by_scale = sorted(family, key=lambda model: (model.manifest.scale, model.manifest.name))

@@ -29,6 +29,12 @@ def _model(tier: str, scale: int) -> Artefact:
     return Artefact(folder=Path(manifest.name), manifest=manifest)
 
 
+def test_a_model_that_does_not_enlarge_is_never_taken_unasked() -> None:
+    for tier in ("live-xs", "live-xs-deblur"):
+        for lr_size in (HD, Size(width=640, height=360)):
+            assert choose_artefact([_model(tier, 1)], lr_size=lr_size, hr_size=HD) is None
+
+
 MODELS = [_model("live-m", 2), _model("live-xs", 4), _model("live-xs", 2)]
 
 

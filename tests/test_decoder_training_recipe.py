@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from decoder.edvr.live import LiveConfig
+from decoder.edvr.network import EDVR_M
 from decoder.training.recipe import RECIPES_FOLDER, Recipe, find_recipe, read_recipe
 from stream.errors import ConfigError
 from tests.training_media import tiny_recipe
@@ -48,6 +50,7 @@ def test_the_corpus_is_cut_for_the_network_and_the_rest_has_defaults(tmp_path: P
     corpus = recipe.corpus
     assert (corpus.scale, corpus.window, corpus.lookahead) == (3, 5, 2)
     assert corpus.bitrates_bps == (100_000,)
+    assert isinstance(recipe.network, LiveConfig)
     assert (recipe.network.channels, recipe.schedule.batch) == (48, 16)
     assert recipe.schedule.loss == "charbonnier"
     assert find_recipe(str(tmp_path / "mine.toml")) == tmp_path / "mine.toml"
@@ -68,7 +71,7 @@ def test_the_corpus_is_cut_for_the_network_and_the_rest_has_defaults(tmp_path: P
         ('"charbonnier"', '"best"', "loss must be one of .*charbonnier.*'best'"),
         ('"charbonnier"', "1", r"\[schedule\] loss = 1 has the wrong type"),
         ("[100_000]", '["100k"]', r"\[corpus\] bitrates_bps"),
-        ("scale = 3", "scale = 5", "scale must be 2, 3 or 4"),
+        ("scale = 3", "scale = 5", "scale must be 1, 2, 3 or 4"),
         ("scale = 3", "scale = true", r"\[network\] scale = True has the wrong type"),
         ("crop = 48", "crop = 40", "crop 40 must be a multiple of 24"),
         ("crop = 48", "crop = 120", "at most the corpus's patch, 96"),
@@ -81,6 +84,51 @@ def test_what_is_wrong_is_named_with_the_file(
 ) -> None:
     assert before in RECIPE
     path = _write(tmp_path, RECIPE.replace(before, after))
+    with pytest.raises(ConfigError, match=rf"mine\.toml.*{message}"):
+        read_recipe(path)
+
+
+PAPER_RECIPE = """
+name = "paper"
+tier = "paper"
+[network]
+family = "edvr"
+center_frame = 3
+with_tsa = false
+[corpus]
+codecs = ["none"]
+patch = 64
+masks = ["clip.mp4 0,0,8,8"]
+[schedule]
+steps = 10
+crop = 32
+"""
+
+
+def test_a_recipe_may_be_of_the_papers_own_network(tmp_path: Path) -> None:
+    recipe = read_recipe(_write(tmp_path, PAPER_RECIPE))
+    assert recipe.network == replace(EDVR_M, center_frame=3, with_tsa=False)
+    corpus = recipe.corpus
+    assert (corpus.scale, corpus.window, corpus.lookahead) == (4, 5, 1)
+    assert (corpus.codecs, corpus.masks) == (("none",), ("clip.mp4 0,0,8,8",))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('"edvr"', '"edsr"', r"\[network\] family must be of live, edvr, got 'edsr'"),
+        ("center_frame = 3", "center_frame = true", "center_frame = True has the wrong type"),
+        ("center_frame = 3", "center_frame = 5", "center_frame 5 is outside"),
+        ("center_frame = 3", "channels = 3", r"\[network\] has no channels; known: num_in_ch"),
+        ('["none"]', "[0]", r"\[corpus\] codecs = \[0\] has the wrong type"),
+        ("crop = 32", "crop = 40", "crop 40 must be a multiple of 16"),
+    ],
+)
+def test_what_is_wrong_with_it_is_named_too(
+    tmp_path: Path, before: str, after: str, message: str
+) -> None:
+    assert before in PAPER_RECIPE
+    path = _write(tmp_path, PAPER_RECIPE.replace(before, after))
     with pytest.raises(ConfigError, match=rf"mine\.toml.*{message}"):
         read_recipe(path)
 

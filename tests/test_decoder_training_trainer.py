@@ -33,6 +33,16 @@ def _state(folder: Path) -> dict[str, Any]:  # Any: a checkpoint's values are of
     return state
 
 
+def _live(trainer: Trainer) -> LiveEdvr:
+    assert isinstance(trainer.network, LiveEdvr)
+    return trainer.network
+
+
+def _average(trainer: Trainer) -> LiveEdvr:
+    assert isinstance(trainer.average, LiveEdvr)
+    return trainer.average
+
+
 def _stop_after(recipe: Recipe, corpus: Path, folder: Path, steps: int) -> None:
     """Train as if the process had been killed after `steps` steps."""
     trainer = Trainer(recipe, corpus, folder, resume=False)
@@ -102,7 +112,7 @@ def test_training_lowers_the_loss_and_moves_the_offsets(corpus: Path, tmp_path: 
     (loss,) = [event.value for event in log.Scalars("loss")]
     assert gain > 0.1
     assert loss < 0.97 * losses[0]
-    packs = trainer.network.fuse.align.dcn_l1.conv_offset
+    packs = _live(trainer).fuse.align.dcn_l1.conv_offset
     assert packs.weight.detach().abs().max() > 0
 
 
@@ -125,7 +135,7 @@ def test_a_checkpoint_can_be_published_and_continued_for_longer(
 
 def test_offsets_that_run_away_stop_the_training(corpus: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
-    offsets = trainer.network.fuse.align.dcn_l1.conv_offset
+    offsets = _live(trainer).fuse.align.dcn_l1.conv_offset
     with torch.no_grad():
         offsets.weight[: len(offsets.weight) * 2 // 3] = 0.3
     with pytest.raises(TrainingCollapsed, match=r"dcn_l1.*reached 0\.30 at step 0"):
@@ -135,7 +145,7 @@ def test_offsets_that_run_away_stop_the_training(corpus: Path, tmp_path: Path) -
 
 def test_large_masks_are_no_collapse(corpus: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny_recipe(steps=1), corpus, tmp_path, resume=False)
-    offsets = trainer.network.fuse.align.dcn_l1.conv_offset
+    offsets = _live(trainer).fuse.align.dcn_l1.conv_offset
     with torch.no_grad():
         offsets.weight[len(offsets.weight) * 2 // 3 :] = 0.9
     trainer.run()
@@ -145,13 +155,14 @@ def test_a_loss_that_is_no_number_stops_the_training_and_leaves_the_weights(
     corpus: Path, tmp_path: Path
 ) -> None:
     trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
-    before = trainer.network.fuse.fusion.weight.detach().clone()
+    before = _live(trainer).fuse.fusion.weight.detach().clone()
     with torch.no_grad():
-        assert trainer.network.fuse.conv_last.bias is not None
-        trainer.network.fuse.conv_last.bias[0] = math.nan
+        bias = _live(trainer).fuse.conv_last.bias
+        assert bias is not None
+        bias[0] = math.nan
     with pytest.raises(TrainingCollapsed, match="loss is nan at step 0"):
         trainer.run()
-    assert torch.equal(trainer.network.fuse.fusion.weight, before)
+    assert torch.equal(_live(trainer).fuse.fusion.weight, before)
 
 
 def test_an_untrained_network_gains_nothing_over_lanczos(corpus: Path, tmp_path: Path) -> None:
@@ -214,7 +225,7 @@ def test_the_checkpoint_of_another_network_or_no_checkpoint_is_refused(
 ) -> None:
     recipe = tiny_recipe(steps=1)
     Trainer(recipe, corpus, tmp_path, resume=False).run()
-    wider = replace(recipe, network=replace(recipe.network, channels=12))
+    wider = replace(recipe, network=replace(TINY, channels=12))
     with pytest.raises(ConfigError, match="is of another network"):
         Trainer(wider, corpus, tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
@@ -226,14 +237,14 @@ def test_averaged_weights_follow_the_trained_ones(corpus: Path, tmp_path: Path) 
     trainer = Trainer(tiny_recipe(average_decay=0.5), corpus, tmp_path, resume=False)
     start = LiveEdvr(TINY).fuse.conv_last.weight.detach()
     for _ in range(3):
-        before = trainer.average.fuse.conv_last.weight.detach().clone()
+        before = _average(trainer).fuse.conv_last.weight.detach().clone()
         trainer._one_step()
-        after = trainer.average.fuse.conv_last.weight.detach()
-        trained = trainer.network.fuse.conv_last.weight.detach()
+        after = _average(trainer).fuse.conv_last.weight.detach()
+        trained = _live(trainer).fuse.conv_last.weight.detach()
         share = 1 - min(0.5, (1 + trainer.step) / (10 + trainer.step))
         torch.testing.assert_close(after, before.lerp(trained, share))
         trainer.step += 1
-    assert not torch.equal(trainer.average.fuse.conv_last.weight, start)
+    assert not torch.equal(_average(trainer).fuse.conv_last.weight, start)
 
 
 def test_a_second_stage_starts_from_the_averaged_weights_of_the_first(

@@ -34,7 +34,8 @@ Planes = tuple[Tensor, Tensor, Tensor]
 class LiveConfig:
     """Sizes of one live network.
 
-    scale: output over input, 2, 3 or 4. window: frames seen; lookahead: how many lie in the future.
+    scale: output over input, 1 to 4; 1 cleans (deblurs) without enlarging.
+    window: frames seen; lookahead: how many lie in the future.
     channels: width of the trunk. near_channels: width of what is aligned to the reference.
     coarse_kernel, fine_kernel: taps along one side of the deformable convolution at level 2 and 1.
     Raises ConfigError for impossible combinations.
@@ -52,8 +53,8 @@ class LiveConfig:
     coarse_kernel: int = 3
 
     def __post_init__(self) -> None:
-        if self.scale not in (2, 3, 4):
-            raise ConfigError(f"scale must be 2, 3 or 4, got {self.scale}")
+        if self.scale not in (1, 2, 3, 4):
+            raise ConfigError(f"scale must be 1, 2, 3 or 4, got {self.scale}")
         if not 0 <= self.lookahead < self.window:
             raise ConfigError(f"lookahead {self.lookahead} does not fit window {self.window}")
         if self.near_channels % self.deformable_groups:
@@ -64,7 +65,7 @@ class LiveConfig:
     @property
     def lr_stride(self) -> int:
         """LR luma samples along one side of a trunk cell."""
-        return 2 if self.scale == 4 else 4
+        return {1: 8, 2: 4, 3: 4, 4: 2}[self.scale]
 
     @property
     def multiple_of(self) -> int:

@@ -75,6 +75,16 @@ class EdvrConfig:
         return self.num_frame // 2 if self.center_frame is None else self.center_frame
 
     @property
+    def window(self) -> int:
+        """Frames of a window."""
+        return self.num_frame
+
+    @property
+    def reference(self) -> int:
+        """The same as `reference_index`."""
+        return self.reference_index
+
+    @property
     def lookahead(self) -> int:
         """How many frames of the window come after the reference."""
         return self.num_frame - 1 - self.reference_index

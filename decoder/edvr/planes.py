@@ -52,9 +52,12 @@ def planes_to_rgb(y: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return torch.cat((red, green, blue), dim=1)
 
 
-def rgb_to_planes(rgb: Tensor) -> Planes:
-    """Float RGB (B, 3, H, W), clipped to [0, 1] -> planes within limited range."""
-    red, green, blue = rgb.clamp(0, 1).chunk(3, dim=1)
+def rgb_to_planes(rgb: Tensor, *, clip: bool = True) -> Planes:
+    """Float RGB (B, 3, H, W), clipped to [0, 1] -> planes within limited range.
+
+    clip: as pictures need it; what is clipped has no gradient, so training leaves it.
+    """
+    red, green, blue = (rgb.clamp(0, 1) if clip else rgb).chunk(3, dim=1)
     luma = _RED * red + _GREEN * green + _BLUE * blue
     chroma = torch.cat(((blue - luma) / _BLUE_SPAN, (red - luma) / _RED_SPAN), dim=1)
     # The mean of four is bilinear sampling in their middle.
@@ -136,4 +139,4 @@ class EdvrPlanes(nn.Module):
         frames = zip(*(plane.chunk(y.shape[1], dim=1) for plane in (y, u, v)), strict=True)
         window = torch.stack([planes_to_rgb(*frame) for frame in frames], dim=1)
         restored: Tensor = self.extract.network(window)
-        return rgb_to_planes(restored)
+        return rgb_to_planes(restored, clip=not self.training)

@@ -14,9 +14,10 @@ from decoder.artefact import GRAPH_FILES, Artefact, Manifest, write_artefact
 from decoder.artefact_reference import Planes, Reference
 from decoder.edvr.checkpoint import import_checkpoint
 from decoder.edvr.export import PlanesExtract, PlanesFuse, StreamingNetwork, export_graphs
-from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.edvr.live import LiveConfig
 from decoder.edvr.network import EDVR_L, EDVR_M, Edvr, EdvrConfig
 from decoder.edvr.planes import EdvrPlanes
+from decoder.training.networks import Network, build_network, network_config
 from stream.errors import ConfigError
 from stream.frame import Frame
 
@@ -30,7 +31,7 @@ REFERENCE_CELLS = 6
 """Side of the reference window in units of `multiple_of`: small to store, large enough to align."""
 
 
-def load_trained(checkpoint: Path) -> tuple[LiveEdvr, dict[str, Any]]:
+def load_trained(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
     """The averaged network of a checkpoint, in evaluation mode, and the recipe it was made by.
 
     Any: recipe values are of many types. Raises ConfigError when it is not such a checkpoint.
@@ -38,7 +39,7 @@ def load_trained(checkpoint: Path) -> tuple[LiveEdvr, dict[str, Any]]:
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         recipe: dict[str, Any] = state["recipe"]
-        network = LiveEdvr(LiveConfig(**recipe["network"]))
+        network = build_network(network_config(recipe["network"]))
         network.load_state_dict(state["average"])
     except OSError as error:
         raise ConfigError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
@@ -61,7 +62,7 @@ def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
         lookahead=config.lookahead,
         multiple_of=config.multiple_of,
         inputs=("y", "u", "v", "quantiser"),
-        features=LIVE_FEATURES,
+        features=LIVE_FEATURES if isinstance(config, LiveConfig) else PAPER_FEATURES,
         colour="limited-range 4:2:0",
         codecs=codecs,
         trained_on=_training(recipe, codecs),

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from decoder.edvr.live import LiveConfig
+from decoder.edvr.network import EdvrConfig
 from decoder.training.corpus import CorpusConfig
 from decoder.training.losses import LossName
+from decoder.training.networks import FAMILIES, NetworkConfig
 from stream.errors import ConfigError
 
-_Section = TypeVar("_Section", LiveConfig, CorpusConfig, "Schedule")
+_Section = TypeVar("_Section", LiveConfig, EdvrConfig, CorpusConfig, "Schedule")
 
 RECIPES_FOLDER = Path(__file__).parent / "configs"
 
@@ -73,7 +75,7 @@ class Recipe:
 
     name: str
     tier: str
-    network: LiveConfig
+    network: NetworkConfig
     corpus: CorpusConfig
     schedule: Schedule
 
@@ -114,7 +116,7 @@ def read_recipe(path: Path) -> Recipe:
     except ValueError as error:  # not TOML, or not even UTF-8
         raise ConfigError(f"recipe {path} is not TOML: {error}") from error
     try:
-        network = _section(LiveConfig, data, "network")
+        network = _network(data)
         corpus = _table(data, "corpus")
         of_network = {name: getattr(network, name) for name in ("scale", "window", "lookahead")}
         return Recipe(
@@ -126,6 +128,17 @@ def read_recipe(path: Path) -> Recipe:
         )
     except ConfigError as error:
         raise ConfigError(f"recipe {path}: {error}") from error
+
+
+def _network(data: Mapping[str, Any]) -> NetworkConfig:
+    """[network], of the family that it names."""
+    table = dict(_table(data, "network"))
+    family = table.pop("family", "live")
+    if family not in FAMILIES:
+        raise ConfigError(f"[network] family must be of {', '.join(FAMILIES)}, got {family!r}")
+    if FAMILIES[family] is LiveConfig:
+        return _section(LiveConfig, {"network": table}, "network")
+    return _section(EdvrConfig, {"network": table}, "network")
 
 
 def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -155,6 +168,8 @@ def _section(kind: type[_Section], data: Mapping[str, Any], name: str) -> _Secti
             values[field] = tuple(value)
         elif get_origin(wanted) is Literal:  # which of them, the section itself checks
             is_right = isinstance(value, str)
+        elif wanted == int | None:
+            is_right = type(value) is int
         else:
             is_right = type(value) is wanted or (wanted is float and type(value) is int)
         if not is_right:

@@ -14,9 +14,13 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from decoder.edvr.live import LiveConfig, LiveEdvr
-from decoder.training.alignment import AlignmentTask
 from decoder.training.losses import planes_loss
+from decoder.training.networks import (
+    alignment_task,
+    build_network,
+    classical_network,
+    network_config,
+)
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.samples import Batch, Samples
 from stream.errors import ConfigError
@@ -58,11 +62,11 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.schedule.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = LiveEdvr(recipe.network).to(self.device)
+        self.network = build_network(recipe.network).to(self.device)
         # twice as fast on a CPU; torch's stubs know the argument for tensors only
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.alignment = AlignmentTask(self.network).to(self.device)
+        self.alignment = alignment_task(self.network).to(self.device)
         groups = _parameter_groups((self.network, self.alignment), recipe.schedule)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step = 0
@@ -166,7 +170,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self) -> float:
         """Mean PSNR-Y gain in dB over the classical upscaler, each held-out shot counted once."""
-        classical = LiveEdvr(self.recipe.network).to(self.device)  # untrained: exactly Lanczos
+        classical = classical_network(self.recipe.network).to(self.device)
         gains = []
         for _, batch in self.validation:
             lr = [p.to(self.device) for p in batch.lr]
@@ -207,7 +211,7 @@ class Trainer:
             state: dict[str, Any] = torch.load(  # Any: a checkpoint's values are of many types
                 self.checkpoint, map_location=self.device, weights_only=True
             )
-            if LiveConfig(**state["recipe"]["network"]) != self.recipe.network:
+            if network_config(state["recipe"]["network"]) != self.recipe.network:
                 raise ConfigError(
                     f"{self.checkpoint} is of another network; train this one in another folder"
                 )
