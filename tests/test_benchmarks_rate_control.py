@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rate_control import Row, bd_rates, main
+from stream.frame import Size
+from tests.marked_pictures import write_marked
+
+
+def row(codec: str, target_bps: int, psnr_y_db: float) -> Row:
+    return Row(
+        clip="a",
+        size="160x90",
+        codec=codec,
+        target_bps=target_bps,
+        mean=1.0,
+        busiest_second=1.0,
+        psnr_y_db=psnr_y_db,
+        cores=0.1,
+        keyframes=1,
+    )
+
+
+def test_half_the_bits_for_the_same_quality_is_minus_50_percent() -> None:
+    points = [(60_000, 30.0), (120_000, 33.0), (240_000, 36.0), (480_000, 39.0)]
+    rows = [row("h264", bps, db) for bps, db in points]
+    rows += [row("av1", bps // 2, db) for bps, db in points]
+    (found,) = bd_rates(rows)
+    assert found["bd_rate_psnr_y_percent"] == pytest.approx(-50, abs=0.5)
+    assert bd_rates(rows[:6]) == []
+
+
+def test_a_clip_is_measured_with_both_codecs(tmp_path: Path) -> None:
+    clip = write_marked(tmp_path / "clip.mp4", sizes=[Size(width=320, height=180)] * 50)
+    arguments = [str(clip), "--size", "160x90", "--bitrate", "100k"]
+    assert main([*arguments, "--json", str(tmp_path / "rates.json")]) == 0
+    rows = json.loads((tmp_path / "rates.json").read_text())["figures"]["rows"]
+    assert [(each["codec"], each["size"]) for each in rows] == [
+        ("h264", "160x90"),
+        ("av1", "160x90"),
+    ]
+    for each in rows:
+        assert each["busiest_second"] <= 1.1
+        assert each["psnr_y_db"] > 25
+
+
+def test_a_clip_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["missing.mp4"]) == 2
+    assert "missing.mp4" in capsys.readouterr().err
