@@ -97,10 +97,20 @@ class DelayDetector:
         queue_ms = delay_ms - self._base.minimum
         if packet.probe is None:
             is_new = self._group_sent_ms is None or packet.sent_ms - self._group_sent_ms > BURST_MS
-            if is_new:
+            if is_new and not self._came_at_once(packet.arrived_ms, queue_ms):
                 self._complete()
                 self._group_sent_ms = packet.sent_ms
             self._group = (packet.arrived_ms, max(0.0, queue_ms - self._own_ms), queue_ms)
+
+    def _came_at_once(self, arrived_ms: float, queue_ms: float) -> bool:
+        """Whether a packet belongs to a burst of arrivals, of which only the last says anything.
+
+        A program that had to wait for a processor reads at once what came meanwhile. No link
+        delivers like that, and libwebrtc makes one group of such packets, too.
+        """
+        if self._group is None:
+            return False
+        return arrived_ms - self._group[0] <= BURST_MS and queue_ms < self._group[2]
 
     def restart(self) -> None:
         """Forget the slope, because the rate was changed for it; the empty path stays known."""

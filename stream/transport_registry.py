@@ -53,7 +53,7 @@ def install_congestion_control() -> None:
 
 def _numbered_packet(**fields: int) -> RtpPacket:
     """A packet with room for the number that it gets when it leaves (`sending_transport`)."""
-    packet = RtpPacket(**fields)
+    packet = RtpPacket(**fields)  # type: ignore[arg-type]  # whatever aiortc gives it
     packet.extensions.transport_sequence_number = 0
     return packet
 

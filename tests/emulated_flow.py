@@ -65,6 +65,7 @@ class Flow:
     estimator: BandwidthEstimator
     limit_bps: float = 1e9
     until_ms: float = float("inf")
+    stall_ms: float = 0.0
     seed: int = 3
     moments: list[Moment] = field(default_factory=list)
     sent: list[tuple[float, int]] = field(default_factory=list)
@@ -101,7 +102,16 @@ class Flow:
         arrival_ms = self.path.send(size, now_ms=now_ms)
         if arrival_ms is not None:
             self.delays_ms.append((now_ms, arrival_ms - now_ms))
-            self.events.at(arrival_ms, lambda: self._log.add(number, now_ms=self.events.now_ms))
+            seen_ms = max(arrival_ms, self._stalled_until(arrival_ms))
+            self.events.at(seen_ms, lambda: self._log.add(number, now_ms=self.events.now_ms))
+
+    def _stalled_until(self, at_ms: float) -> float:
+        """The receiver gets no processor for up to stall_ms, twice a second on average."""
+        period = int(at_ms // 500)
+        order = random.Random(1000 * self.seed + period)
+        length_ms = order.uniform(0, self.stall_ms)
+        begin_ms = 500 * period + order.uniform(0, 500)
+        return begin_ms + length_ms if begin_ms <= at_ms < begin_ms + length_ms else at_ms
 
     def _report(self) -> None:
         report = self._log.report(sender_ssrc=1, media_ssrc=2, now_ms=self.events.now_ms)
@@ -162,12 +172,13 @@ def flow_over(
     max_bps: int = 5_000_000,
     limit_bps: float = 1e9,
     back_delay_ms: float = 25.0,
+    stall_ms: float = 0.0,
 ) -> Flow:
     """One flow alone on a path, run to the end."""
     events = Events()
     path = Path(forward, now_ms=START_MS)
     back = Path(PathConfig(delay_ms=back_delay_ms), now_ms=START_MS)
     estimator = BandwidthEstimator(start_bps=start_bps, min_bps=30_000, max_bps=max_bps)
-    flow = Flow(events, path, back, estimator, limit_bps=limit_bps)
+    flow = Flow(events, path, back, estimator, limit_bps=limit_bps, stall_ms=stall_ms)
     events.run(START_MS + 1000 * seconds)
     return flow

@@ -77,6 +77,15 @@ def test_a_rate_below_the_link_is_left_alone_whatever_the_jitter() -> None:
     assert min(moment.target_kbps for moment in flow.moments) >= 150
 
 
+@pytest.mark.parametrize("stall_ms", [150.0, 400.0])
+def test_a_receiver_that_waits_for_a_processor_is_no_congestion(stall_ms: float) -> None:
+    flow = flow_over(thin("300k"), seconds=40, stall_ms=stall_ms)
+    assert flow.kbps(10, 40) > 0.75 * 300
+    flow = flow_over(thin("300k,10:150k,20:300k"), seconds=40, stall_ms=stall_ms)
+    assert flow.kbps(12, 20) < 150
+    assert flow.kbps(32, 40) > 0.75 * 300
+
+
 def test_a_rate_that_slowly_goes_down_and_up_is_followed() -> None:
     flow = flow_over(thin("300k,10:300k,20~100k,25:100k,35~300k"), seconds=45)
     assert flow.kbps(21, 25) < 100

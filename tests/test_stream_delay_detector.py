@@ -59,6 +59,18 @@ def test_noise_without_a_trend_is_normal() -> None:
     assert PathUsage.OVERUSED not in usages
 
 
+def test_packets_that_are_read_at_once_after_a_pause_count_as_the_last_of_them() -> None:
+    usages = []
+    for late_ms in (200.0, 120.0, 360.0):
+        detector = DelayDetector()
+        feed(detector, [25.0] * 20)
+        read_at_ms = 840 + 25 + late_ms  # whatever was sent since 800 ms is read then
+        waiting = [read_at_ms - (800 + 40 * n) for n in range(int(late_ms // 40) + 1)]
+        usages += feed(detector, waiting, from_ms=800)
+        usages += feed(detector, [25.0] * 10, from_ms=800 + 40 * len(waiting))
+    assert PathUsage.OVERUSED not in usages
+
+
 def test_a_high_queue_that_stands_is_overuse_though_it_does_not_grow() -> None:
     detector = DelayDetector()
     feed(detector, [25.0] * 5)
