@@ -52,6 +52,7 @@ def config(model: Artefact, clip: Path, cache: Path) -> EvalConfig:
         models=(str(model.folder),),
         clips=(clip,),
         bitrates_bps=(BITRATE_BPS,),
+        codecs=("h264",),
         backend="onnxruntime",
         vmaf=False,
         cache=cache,
@@ -121,6 +122,16 @@ def test_what_was_measured_is_not_measured_again(
     before[0].crops.write_bytes(b"damaged")
     before[0].crops.with_suffix(".json").write_bytes(b"{")
     assert list(evaluate(config)) == before
+
+
+def test_every_codec_is_measured_with_what_its_frames_take(config: EvalConfig, cache: Path) -> None:
+    h264, av1 = evaluate(replace(config, codecs=("h264", "av1")))
+    assert (h264.codec, av1.codec) == ("h264", "av1")
+    assert av1.restored.psnr_y_db > 20
+    (coded,) = cache.glob("*.ivf")
+    in_file = 8 * coded.stat().st_size * 25 / FRAMES
+    # IVF adds 32 bytes, and 12 a frame
+    assert av1.coded_bps == pytest.approx(in_file - 8 * (32 + 12 * FRAMES) * 25 / FRAMES, abs=1)
 
 
 def test_vmaf_is_measured_too(config: EvalConfig) -> None:

@@ -26,7 +26,10 @@ from tests.training_media import (
     write_footage,
 )
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.timeout(300),  # seconds of computing, which other programs may stretch
+]
 
 TASKS = {
     "edvr-m-x4": (4, False, False),
@@ -100,6 +103,7 @@ def test_a_task_trains_end_to_end(name: str, data: Path, tmp_path: Path) -> None
     (shard,) = (out / "corpus").glob(f"{TRAINING_SOURCE}*.npz")
     with np.load(shard) as arrays:
         assert np.isnan(arrays["quantiser"]).all() != is_coded
+        assert len(arrays["quantiser"]) == (2 * 4 if is_coded else 1)  # codecs, bitrates
         lr, hr = arrays["lr_y"][0, 1], arrays["hr_y"][0, 0]
         assert lr.shape == (64 // scale, 64 // scale)
         if scale == 1:

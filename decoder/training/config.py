@@ -151,8 +151,8 @@ class EvalConfig:
     bitrates_bps: _Bitrates = DEFAULT_BITRATES_BPS
     """Rates that the clips are coded at; BD-rate needs at least three."""
 
-    codecs: Annotated[tuple[str, ...], _NAMES] = ("h264",)
-    """Codecs of the sender that the clips are coded by: h264, av1."""
+    codecs: Annotated[tuple[str, ...], _NAMES] = CODECS
+    """Codecs of the sender that the clips are coded by."""
 
     seconds: float | None = None
     """How much of each clip; its first 60 frames unless given."""

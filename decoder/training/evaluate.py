@@ -21,7 +21,7 @@ from decoder.training.config import DEFAULT_FRAMES, EvalConfig
 from decoder.training.measurement_cache import MeasurementCache
 from decoder.training.picture_quality import Quality
 from decoder.training.raw_clip import RawClip
-from decoder.training.sent_clip import SentRung
+from decoder.training.sent_clip import SentRung, coded_bytes
 from decoder.training.vmaf_judge import find_ffmpeg
 from stream.errors import ConfigError
 from stream.frame import Size
@@ -128,7 +128,7 @@ def _scores_of(
                 lr_size=rung.size,
                 frames=len(hr),
                 target_bps=rung.bitrate_bps,
-                coded_bps=round(8 * files[rung].stat().st_size * hr.frame_rate / len(hr)),
+                coded_bps=round(8 * coded_bytes(files[rung]) * hr.frame_rate / len(hr)),
                 lanczos=classical[LANCZOS],
                 bicubic=classical[BICUBIC],
                 restored=found.quality,

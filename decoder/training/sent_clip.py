@@ -86,6 +86,18 @@ def decoded_frames(path: Path, codec: str = "h264") -> Iterator[Frame]:
         raise CodecError(f"{path.name} cannot be decoded: {error}") from error
 
 
+def coded_bytes(path: Path) -> int:
+    """Size of a file of the sender's tool without what its container adds to the frames.
+
+    Raises CodecError when it cannot be read.
+    """
+    try:
+        with av.open(f"file:{path}", format=_CONTAINERS.get(path.suffix)) as container:
+            return sum(packet.size for packet in container.demux(video=0))
+    except av.FFmpegError as error:
+        raise CodecError(f"{path.name} cannot be read: {error}") from error
+
+
 def _as_received(access_unit: bytes, codec: str) -> bytes:
     """The data of a frame as the jitter buffer joins it; AV1's is not the access unit itself."""
     if codec != "av1" or not access_unit:
