@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from benchmarks.bandwidth.config import BandwidthConfig
 from stream.command_line import make_app, run_command
 from stream.errors import ConfigError
 from stream.flag_types import BitrateOrAuto, PictureSize, StreamName, StreamNames
@@ -116,6 +117,14 @@ def link(config: Annotated[LinkReportConfig, Parameter(name="*")] = _LINK_DEFAUL
         Console().print(shown)
     if config.json is not None:
         write_result(config.json, "link", rows)
+
+
+@app.command
+def bandwidth(config: Annotated[BandwidthConfig | None, Parameter(name="*")] = None) -> None:
+    """Bits saved at equal quality, against direct HD: curves, BD-rates and a report to look at."""
+    from benchmarks.bandwidth.command import run
+
+    run((config or BandwidthConfig()).as_run())
 
 
 def main() -> int:

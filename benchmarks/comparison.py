@@ -30,7 +30,7 @@ def comparison_picture(panels: dict[str, Frame]) -> Rgb:
     size = original.size
     height = PANEL_WIDTH * size.height // size.width // 2 * 2
     side_x, side_y = PANEL_WIDTH // ZOOM, height // ZOOM
-    x, y = _most_detailed(original, side_x, side_y)
+    x, y = most_detailed(original, side_x, side_y)
     columns = []
     for label, frame in panels.items():
         rgb = _rgb(frame)
@@ -70,7 +70,7 @@ def _array(picture: av.VideoFrame) -> Rgb:
     return picture.to_ndarray().astype(np.uint8)  # a copy that may be drawn on
 
 
-def _most_detailed(frame: Frame, width: int, height: int) -> tuple[int, int]:
+def most_detailed(frame: Frame, width: int, height: int) -> tuple[int, int]:
     """Where the luma of a width x height part varies most from sample to sample."""
     luma = frame.y.astype(np.int16)
     detail = np.abs(np.diff(luma, axis=1))[:-1] + np.abs(np.diff(luma, axis=0))[:, :-1]

@@ -1,6 +1,7 @@
 """The figures in README.md, written from the committed results by a command.
 
-`python -m benchmarks.readme_figures` rewrites the block between the two markers.
+`python -m benchmarks.readme_figures` rewrites the block between the two markers, after it has
+summed up the points of the bandwidth results again.
 """
 
 from __future__ import annotations
@@ -9,8 +10,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bandwidth.judge import METRICS
+from benchmarks.bandwidth.points import Point
+from benchmarks.bandwidth.report import HEADLINE_METRICS, family_label, percent_text, table
+from benchmarks.bandwidth.summary import summarise
+from benchmarks.result_file import json_text
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
+SHOWN_ANCHORS = ("direct x264-veryfast", "direct svtav1-p10", "direct sender-av1")
 START, END = "<!-- figures -->\n", "<!-- /figures -->"
 
 
@@ -43,7 +51,33 @@ def figures_text() -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [_model_row(name) for name in ("restoration-x2.json", "restoration-x4.json")]
+    lines += ["", *bandwidth_lines(_load("bandwidth-eval.json")["figures"])]
     return "\n".join(lines) + "\n"
+
+
+def bandwidth_lines(figures: dict[str, Any]) -> list[str]:
+    """The bandwidth benchmark's headline: bits at equal quality, and what the network adds."""
+    families = [name for name in figures["summary"]["families"] if not name.startswith("direct")]
+    anchors = [name for name in SHOWN_ANCHORS if name in figures["summary"]["families"]]
+    lines = [
+        f"Bits at equal quality on {len(figures['clips'])} clips that no model was trained on,"
+        f" restored to {figures['settings']['output_size']}, against coding that size directly at"
+        " the same live settings (BD-rate, mean over clips and its 95 % interval; less than 0 saves"
+        " bits):",
+        "",
+    ]
+    heading = ["what travels", *(f"vs {name}" for name in anchors), "the network alone, vs Lanczos"]
+    for metric in HEADLINE_METRICS:
+        rows = figures["summary"]["metrics"][metric]["bd_rate"]
+        found = {(row["test"], row["anchor"]): row for row in rows}
+        body = []
+        for family in families:
+            kind, _, coding = family.partition(" ")
+            cells = [percent_text(found[family, anchor]) for anchor in anchors]
+            alone = found[family, f"lanczos {coding}"] if kind == "restored" else None
+            body.append([family_label(family), *cells, percent_text(alone)])
+        lines += [f"By {METRICS[metric]}:", "", *table(heading, body), ""]
+    return lines[:-1]
 
 
 def rewrite(readme: str) -> str:
@@ -71,6 +105,17 @@ def _load(name: str) -> dict[str, Any]:
     return content
 
 
+def sum_up_again(path: Path) -> None:
+    """Write a bandwidth result's summary afresh from its points."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    figures = content["figures"]
+    points = [Point(**point) for point in figures["points"]]
+    figures["summary"] = summarise(points, clips=[clip["name"] for clip in figures["clips"]])
+    path.write_text(json_text(content), encoding="utf-8")
+
+
 if __name__ == "__main__":
+    for result in sorted(RESULTS.glob("bandwidth*.json")):
+        sum_up_again(result)
     path = ROOT / "README.md"
     path.write_text(rewrite(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -44,11 +44,16 @@ def find_clips(paths: tuple[Path, ...]) -> list[Path]:
 
 
 def read_clip(
-    path: Path, *, multiple_of: int, start: int = 0, highest_rate: int | None = None
+    path: Path,
+    *,
+    multiple_of: int,
+    start: int = 0,
+    highest_rate: int | None = None,
+    short_side: int = MAX_SHORT_SIDE,
 ) -> tuple[Fraction, Iterator[Frame]]:
     """Frames a second of a clip, and its frames: upright, progressive, pts counting them.
 
-    Pictures whose short side is above MAX_SHORT_SIDE are scaled down to it by Lanczos, then the
+    Pictures whose short side is above `short_side` are scaled down to it by Lanczos, then the
     right and the bottom are cropped to multiples of `multiple_of` (even). `start` frames are left
     out; of a clip much faster than `highest_rate` only every second, third, … frame is taken.
     Raises ConfigError, at once or at the frame in question, when the clip cannot be read, changes
@@ -60,7 +65,7 @@ def read_clip(
         reader = FileReader(path)
         rate, pictures = reader.frame_rate, _frames_of(reader)
     step = thinning_of(rate, highest_rate) if highest_rate else 1
-    return rate / step, _fitted(islice(pictures, start, None, step), path, multiple_of)
+    return rate / step, _fitted(islice(pictures, start, None, step), path, multiple_of, short_side)
 
 
 def thinning_of(rate: Fraction, highest_rate: int) -> int:
@@ -117,14 +122,16 @@ def _pictures_of(folder: Path) -> Iterator[Frame]:
         yield from normaliser.push(picture, pts=index)
 
 
-def _fitted(frames: Iterator[Frame], path: Path, multiple_of: int) -> Iterator[Frame]:
+def _fitted(
+    frames: Iterator[Frame], path: Path, multiple_of: int, short_side: int
+) -> Iterator[Frame]:
     scaler: LanczosScaler | None = None
     scaled_from: Size | None = None
     for index, frame in enumerate(frames):
         if scaler is None or frame.size != scaled_from:
             if index and scaled_from is not None:
                 raise ConfigError(f"{path} changes its size from {scaled_from} to {frame.size}")
-            scaler, scaled_from = LanczosScaler(_limited(frame.size)), frame.size
+            scaler, scaled_from = LanczosScaler(_limited(frame.size, short_side)), frame.size
         picture = scaler.scale(frame)
         size = picture.size
         width, height = (side // multiple_of * multiple_of for side in (size.width, size.height))
@@ -135,6 +142,6 @@ def _fitted(frames: Iterator[Frame], path: Path, multiple_of: int) -> Iterator[F
         yield replace(cropped, pts=index, quantiser=None, is_keyframe=False)
 
 
-def _limited(size: Size) -> Size:
-    scale = min(1.0, MAX_SHORT_SIDE / min(size.width, size.height))
+def _limited(size: Size, short_side: int) -> Size:
+    scale = min(1.0, short_side / min(size.width, size.height))
     return Size(width=2 * round(size.width * scale / 2), height=2 * round(size.height * scale / 2))

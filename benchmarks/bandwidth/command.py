@@ -1,0 +1,72 @@
+"""What `edvr-bench bandwidth` shows while it measures, and what it says at the end."""
+
+from __future__ import annotations
+
+import logging
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from benchmarks.bandwidth.config import BandwidthConfig
+from benchmarks.bandwidth.report import headline_rows, write_report
+from benchmarks.bandwidth.run import run_bandwidth
+
+
+def run(config: BandwidthConfig) -> None:
+    """Measure with a progress bar on standard error, write the report, print the headline."""
+    logging.basicConfig(level=logging.WARNING, format="edvr-bench: %(message)s")
+    console = Console(stderr=True)
+    with _Bar(console) as bar:
+        results = run_bandwidth(config, bar)
+    page = write_report(config.out, results, live_results=config.live_results)
+    heading, rows = headline_rows(results)
+    table = Table(*heading)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+    console.print(f"look at {page}", highlight=False, soft_wrap=True)
+
+
+class _Bar:
+    """A progress bar that knows when it will be done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = ProgressBar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            # Points come slowly, and their costs are only roughly known.
+            speed_estimate_period=600,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=None)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        assert self._task is not None
+        self._bar.update(self._task, description=text)
+
+    def start(self, *, total: float, kept: int, missing: int) -> None:
+        assert self._task is not None
+        text = f"measuring {missing} points"
+        if kept:
+            text += f" ({kept} are there)"
+        self._bar.update(self._task, description=text, total=total, completed=0)
+
+    def advance(self, work: float) -> None:
+        assert self._task is not None
+        self._bar.advance(self._task, work)
