@@ -11,6 +11,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
+from encoder.rate_trim import MOST, RateTrim
 from encoder.video_encoder import (
     MAX_BITRATE_BPS,
     MIN_BITRATE_BPS,
@@ -21,9 +22,10 @@ from stream.errors import CodecError, FrameError
 from stream.frame import CLOCK_HZ, Colour, Frame, Size
 from stream.frame_av import TIME_BASE, frame_to_av
 
-VBV_SECONDS = 0.2
+VBV_SECONDS = 0.13
 """Rate-control buffer. No window of a second may exceed the target by more than 10 %: measured on
-moving clips at 150 kb/s, 0.2 s gives at most 1.10 times the target, 0.5 s up to 1.34, 1 s 1.67."""
+moving clips at 150 kb/s, 0.2 s gives at most 1.10 times the target, 0.5 s up to 1.34, 1 s 1.67.
+Less than 0.2 s since `encoder.rate_trim` may tell x264 up to 1.25 times the target."""
 
 REOPEN_BELOW, REOPEN_ABOVE = 0.7, 1.1
 """x264's VBV ceiling is fixed when it opens. A target below this share of it is overshot, one above
@@ -64,6 +66,7 @@ class H264Encoder:
         self._target_bitrate_bps = settings.target_bitrate_bps
         self._intervals: deque[int] = deque(maxlen=FRAME_RATE_WINDOW)
         self._last_pts: int | None = None
+        self._trim = RateTrim()
         self._opened_pts: int | None = None
         self._opened_bitrate_bps = settings.target_bitrate_bps
         self._opened_colour = Colour()
@@ -93,7 +96,8 @@ class H264Encoder:
         if context is None or self._must_reopen(frame):
             context = self._context = self._open(frame.colour)
             self._opened_pts = frame.pts
-        bitrate_bps = min(self._target_bitrate_bps, self._opened_bitrate_bps)
+        target_bps = min(self._target_bitrate_bps, self._opened_bitrate_bps)
+        bitrate_bps = round(target_bps * self._trim.share(frame.pts))
         if context.bit_rate != bitrate_bps:
             context.bit_rate = bitrate_bps
         picture = frame_to_av(frame)
@@ -104,6 +108,7 @@ class H264Encoder:
             raise CodecError(f"libx264 refused a {frame.size} frame: {error}") from error
         if len(packets) != 1:
             raise CodecError(f"libx264 returned {len(packets)} access units for one frame")
+        self._trim.note(frame.pts, bits=8 * packets[0].size, target_bps=target_bps)
         return EncodedFrame(
             data=bytes(packets[0]), pts=frame.pts, is_keyframe=packets[0].is_keyframe
         )
@@ -129,6 +134,7 @@ class H264Encoder:
 
     def _open(self, colour: Colour) -> VideoCodecContext:
         settings, bitrate_bps = self._settings, self._target_bitrate_bps
+        most_bps = round(bitrate_bps * MOST)
         frame_rate = Fraction(settings.frame_rate).limit_denominator(1001)
         preset = settings.preset
         if preset == "auto":
@@ -146,7 +152,7 @@ class H264Encoder:
             context.pix_fmt = "yuv420p"
             context.framerate = frame_rate
             context.time_base = TIME_BASE
-            context.bit_rate = bitrate_bps
+            context.bit_rate = most_bps
             context.thread_count = 1
             context.color_primaries = colour.primaries
             context.color_trc = colour.transfer
@@ -156,8 +162,8 @@ class H264Encoder:
                 "preset": preset,
                 "tune": "zerolatency",
                 "profile": settings.profile,
-                "maxrate": str(bitrate_bps),
-                "bufsize": str(int(bitrate_bps * VBV_SECONDS)),
+                "maxrate": str(most_bps),
+                "bufsize": str(int(most_bps * VBV_SECONDS)),
                 "forced-idr": "1",
                 "x264-params": x264_params,
             }
