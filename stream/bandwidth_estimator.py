@@ -8,7 +8,7 @@ is lost than chance explains. The lower of both counts. Rates are of IP packets.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,11 +17,16 @@ from stream.probing import Probe, ProbeSchedule
 from stream.twcc_history import SentPacket
 
 DECREASE = 0.85  # of what arrives (gcc-02 section 5.5)
+SMALL_DECREASE, KEEPING_UP = 0.93, 1.1
+"""Of the estimate, where what was sent arrives in at most this many times the time it was sent in:
+then a delay is short, or not of our making."""
+
 GROWTH_PER_S = 1.08
 """While the rate is far from where the path was full the last time."""
 
-NEAR_GROWTH_PER_S = 0.03
-"""Near it; half a packet in each round trip (gcc-02 section 5.5) would be 20 % at 150 kb/s."""
+NEAR_GROWTH_BPS, NEAR_GROWTH_PER_S = 8_000, 0.03
+"""Near it, each second: the same for all flows of a link, so that a small one can catch up, but a
+share of wide ones. Half a packet a round trip (gcc-02 section 5.5) would be 20 % at 150 kb/s."""
 
 ARRIVAL_WINDOW_MS = 600.0
 """What arrives is measured over this time: 15 frames at 25 a second."""
@@ -71,8 +76,8 @@ class BandwidthEstimator:
         self._min_bps, self._max_bps = float(min_bps), float(max(max_bps, min_bps))
         self._delay_bps = self._loss_bps = min(self._max_bps, max(start_bps, self._min_bps))
         self._detector = DelayDetector()
-        self._arrived: deque[tuple[float, int]] = deque()  # (time, bytes)
-        self._outcomes: deque[tuple[float, bool]] = deque()  # (sent, was lost)
+        self._arrived: deque[tuple[float, float, int]] = deque()  # (arrived, sent, bytes)
+        self._outcomes: OrderedDict[int, tuple[float, bool]] = OrderedDict()  # (sent, was lost)
         self._capacity: _Capacity | None = None
         self._updated_ms: float | None = None
         self._decreased_ms = self._loss_decreased_ms = -math.inf
@@ -114,11 +119,12 @@ class BandwidthEstimator:
         return not self._probes.is_running or self._detector.standing_ms > QUEUE_LIMIT_MS
 
     def _note(self, packet: SentPacket) -> None:
-        self._outcomes.append((packet.sent_ms, packet.arrived_ms is None))
-        while self._outcomes[0][0] < packet.sent_ms - LOSS_WINDOW_MS:
-            self._outcomes.popleft()
+        # What was reported missing may have come after all: then this is the second time.
+        self._outcomes[packet.number] = (packet.sent_ms, packet.arrived_ms is None)
+        while next(iter(self._outcomes.values()))[0] < packet.sent_ms - LOSS_WINDOW_MS:
+            self._outcomes.popitem(last=False)
         if packet.arrived_ms is not None:
-            self._arrived.append((packet.arrived_ms, packet.size_bytes))
+            self._arrived.append((packet.arrived_ms, packet.sent_ms, packet.size_bytes))
             while self._arrived[0][0] <= packet.arrived_ms - ARRIVAL_WINDOW_MS:
                 self._arrived.popleft()
 
@@ -130,17 +136,31 @@ class BandwidthEstimator:
         if last_ms - first_ms < ARRIVAL_WINDOW_MS / 3:
             return None
         # The first packet opens the span; its own time of transmission lies before it.
-        sizes = sum(size for _, size in self._arrived) - self._arrived[0][1]
+        sizes = sum(size for _, _, size in self._arrived) - self._arrived[0][2]
         return 8000 * sizes / (last_ms - first_ms)
+
+    def _keeps_up(self) -> bool:
+        """Whether what was sent arrived, and as fast as it left."""
+        if self._lost_packets() > GOOD_LOSS * len(self._outcomes):
+            return False
+        arrival_ms = self._arrived[-1][0] - self._arrived[0][0]
+        sending_ms = self._arrived[-1][1] - self._arrived[0][1]
+        return arrival_ms < KEEPING_UP * sending_ms
+
+    def _lost_packets(self) -> int:
+        return sum(was_lost for _, was_lost in self._outcomes.values())
 
     def _decrease(self, arrival_bps: float | None, *, rtt_ms: float, now_ms: float) -> None:
         self._detector.restart()
         if now_ms - self._decreased_ms < rtt_ms + 2 * _RESPONSE_MS:
             return
-        carried_bps = self._delay_bps if arrival_bps is None else arrival_bps
-        if arrival_bps is not None:
+        reduced_bps = DECREASE * (self._delay_bps if arrival_bps is None else arrival_bps)
+        if arrival_bps is not None and self._keeps_up():
+            # Little arrives because little was sent, which says nothing of the path's width.
+            reduced_bps = max(reduced_bps, SMALL_DECREASE * self._delay_bps)
+        elif arrival_bps is not None:
             self._capacity = _Capacity.updated(self._capacity, arrival_bps)
-        self._delay_bps = max(self._min_bps, min(self._delay_bps, DECREASE * carried_bps))
+        self._delay_bps = max(self._min_bps, min(self._delay_bps, reduced_bps))
         self._decreased_ms, self._is_draining = now_ms, True
         self._probes.note_decrease(now_ms)
 
@@ -151,7 +171,9 @@ class BandwidthEstimator:
             if self._capacity is not None and arrival_bps > self._capacity.upper_bps:
                 self._capacity = None  # the path has become wider
         if self._capacity is not None and self._delay_bps > self._capacity.lower_bps:
-            grown_bps = self._delay_bps * (1 + NEAR_GROWTH_PER_S * elapsed_s)
+            equal_bps = min(NEAR_GROWTH_BPS, (GROWTH_PER_S - 1) * self._delay_bps)
+            step_bps = max(equal_bps, NEAR_GROWTH_PER_S * self._delay_bps)
+            grown_bps = self._delay_bps + step_bps * elapsed_s
         else:
             grown_bps = self._delay_bps * GROWTH_PER_S**elapsed_s
         if grown_bps > limit_bps:
@@ -162,7 +184,7 @@ class BandwidthEstimator:
         self, elapsed_s: float, arrival_bps: float | None, *, rtt_ms: float, now_ms: float
     ) -> float:
         count = len(self._outcomes)
-        lost = sum(was_lost for _, was_lost in self._outcomes)
+        lost = self._lost_packets()
         loss_ratio = lost / count if count else 0.0
         is_certain = count >= _MIN_LOSS_PACKETS
         least_ratio = (lost - _LOSS_SIGMAS * math.sqrt(lost)) / count if is_certain else 0.0

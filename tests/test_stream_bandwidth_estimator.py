@@ -55,6 +55,18 @@ def test_chance_losses_do_not_take_the_rate_away(loss_ratio: float, burst_packet
     assert flow_over(path, seconds=40).kbps(10, 40) > 0.6 * 300
 
 
+def test_a_short_queue_that_drops_is_not_overrun_for_long() -> None:
+    flow = flow_over(thin("300k", queue_ms=40), seconds=40)
+    assert flow.kbps(10, 40) < 1.1 * 300
+    assert flow.kbps(10, 40) > 0.75 * 300
+
+
+def test_a_sender_that_has_little_to_send_does_not_talk_its_estimate_down() -> None:
+    path = thin("1M", jitter_ms=40.0)
+    flow = flow_over(path, seconds=30, start_bps=300_000, limit_bps=60_000, stall_ms=150)
+    assert min(moment.target_kbps for moment in flow.moments if moment.at_s > 5) > 100
+
+
 def test_heavy_losses_without_any_delay_do() -> None:
     path = PathConfig(delay_ms=25, loss_ratio=0.35, seed=2)
     flow = flow_over(path, seconds=20, start_bps=1_000_000)
