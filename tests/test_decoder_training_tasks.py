@@ -47,7 +47,7 @@ _SMALL = {
     **dict.fromkeys(("extract_blocks", "reconstruct_blocks"), 0),
     "num_frame": 3,
     **dict.fromkeys(("patch", "crop"), 64),
-    **dict.fromkeys(("per_clip", "moments", "batch", "validate_every"), 1),
+    **dict.fromkeys(("per_clip", "batch", "validate_every"), 1),
     "steps": 2,
     "deformable_groups": 2,
 }
@@ -69,7 +69,8 @@ def _in_small(name: str, folder: Path) -> Path:
     text = (RECIPES_FOLDER / f"{name}.toml").read_text()
     for field, value in _SMALL.items():
         text = re.sub(rf"^{field} = .*$", f"{field} = {value}", text, flags=re.MULTILINE)
-    text = text.replace("[corpus]", "[corpus]\nframes = 8\npatches = 1")
+    text = re.sub(r"^moments = .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("[corpus]", "[corpus]\nframes = 8\npatches = 1\nmoments = 1")
     if "deformable_groups" not in text:
         text = text.replace("[network]", "[network]\ndeformable_groups = 2")
     path = folder / "small.toml"
