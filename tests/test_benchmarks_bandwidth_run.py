@@ -24,6 +24,8 @@ from stream.frame import Size
 from tests.bench_clips import moving_frames, write_video
 from tests.chromium import chromium
 
+pytestmark = pytest.mark.timeout(300)  # many small processes, which a busy machine starts late
+
 RATES = (60_000, 120_000, 240_000)
 
 
@@ -51,7 +53,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> BandwidthConfig:
     clips = folder / "clips"
     clips.mkdir()
     for seed, name in enumerate(("one", "two")):
-        write_video(clips / f"{name}.mp4", moving_frames(8, seed=seed))
+        write_video(clips / f"{name}.mp4", moving_frames(6, seed=seed))
     models = []
     for name in ("live-xs-x2", "live-xs-x4"):
         shutil.copytree(MODELS_FOLDER / name, folder / name)
@@ -98,7 +100,7 @@ def test_every_family_is_measured_at_every_size_and_rate(results: dict[str, Any]
     assert found == expected
     for point in results["points"]:
         assert set(point["quality"]) == set(METRICS)
-        assert point["frames"] == 8
+        assert point["frames"] == 6
         assert 0 < point["coded_bps"] < point["wire_bps"]
 
 
@@ -160,10 +162,7 @@ def test_a_changed_model_has_its_own_points_measured_again_alone(
 
 
 def test_a_failing_run_keeps_what_it_finished_and_goes_on_there(
-    config: BandwidthConfig,
-    results: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    config: BandwidthConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, calls = PointMaker.make, []
 
@@ -174,6 +173,7 @@ def test_a_failing_run_keeps_what_it_finished_and_goes_on_there(
         return make(self, task)
 
     one = replace(config, clips=(config.clips[0] / "one.mp4",), jobs=1, out=tmp_path)
+    one = replace(one, bitrates=RATES[:1], direct_bitrates=RATES[:1])
     with monkeypatch.context() as patched:
         patched.setattr(PointMaker, "make", fails_at_third)
         with pytest.raises(CodecError, match="out of luck"):
@@ -183,7 +183,7 @@ def test_a_failing_run_keeps_what_it_finished_and_goes_on_there(
     finished = run_bandwidth(one, heard)
     assert heard.kept >= 2
     assert heard.kept + heard.missing == len(finished["points"])
-    assert [p["clip"] for p in results["points"]].count("one") == len(finished["points"])
+    assert heard.missing >= 3
 
 
 def test_the_report_has_json_csv_markdown_and_one_page_that_needs_nothing_else(
