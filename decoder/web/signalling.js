@@ -92,12 +92,16 @@ class Session {
   close() {
     this.onlost = null;
     clearTimeout(this.losing);
-    this.connection?.close();
-    const { location } = this;
-    this.location = null;
-    if (location) {
-      this.send("DELETE", location).catch(() => {}); // it ends by itself as well
+    const { connection, location } = this;
+    this.connection = this.location = null;
+    if (!location) {
+      connection?.close();
+      return;
     }
+    // In this order: the receiver would not know the session any more if it saw media end first.
+    this.send("DELETE", location)
+      .catch(() => {}) // it ends by itself as well
+      .finally(() => connection?.close());
   }
 }
 
