@@ -42,6 +42,8 @@ async def pull(url: str, token: str | None, *, attach: Callable[[ReceivingPeer],
             async with WhepClient(url, token) as client:
                 reply = await client.pull(await peer.create_offer())
                 if isinstance(reply, CounterOffer):
+                    await peer.close()  # bound to the offer that it made itself
+                    peer = new_peer(is_loopback(urlsplit(url).hostname or ""))
                     await client.answer(await peer.answer(reply.offer_sdp))
                 else:
                     await peer.set_answer(reply.answer_sdp)

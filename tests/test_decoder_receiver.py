@@ -97,29 +97,42 @@ class _WhepServer:
 
     numbers: int = 20
     status: int = 201
+    counters: bool = False
     pulls: int = 0
     peers: list[SendingPeer] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    frames: LatestBuffer[Frame] = field(default_factory=lambda: LatestBuffer(50))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "PATCH":
+            await self.peers[-1].set_answer(await request.text())
+            self._start_sending(self.peers[-1])
+            return web.Response(status=204)
         if request.method != "POST":
             return web.Response()
         self.pulls += 1
         if self.status != 201:
             return web.Response(status=self.status, text="no such stream\n")
-        frames: LatestBuffer[Frame] = LatestBuffer(50)
-        peer = SendingPeer(SendingVideo(source=frames, encoder=X264()), None, NetworkScope.LOOPBACK)
+        self.frames = LatestBuffer(50)
+        video = SendingVideo(source=self.frames, encoder=X264())
+        peer = SendingPeer(video, None, NetworkScope.LOOPBACK)
         self.peers.append(peer)
-        answer = await peer.answer(await request.text())
-        task = asyncio.create_task(self._send(peer, frames))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
         headers = {"Location": "/session", "Content-Type": "application/sdp"}
+        if self.counters:
+            offer = await peer.create_offer()
+            return web.Response(status=406, body=offer.encode(), headers=headers)
+        answer = await peer.answer(await request.text())
+        self._start_sending(peer)
         return web.Response(status=201, body=answer.encode(), headers=headers)
 
-    async def _send(self, peer: SendingPeer, frames: LatestBuffer[Frame]) -> None:
+    def _start_sending(self, peer: SendingPeer) -> None:
+        task = asyncio.create_task(self._send(peer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _send(self, peer: SendingPeer) -> None:
         await peer.wait_connected()
-        await play(frames, range(self.numbers))
+        await play(self.frames, range(self.numbers))
         await asyncio.sleep(0.2)
         await peer.close()
 
@@ -137,6 +150,16 @@ async def test_a_pulled_stream_is_restored_and_pulled_again_when_it_ends(
     assert numbers_in(path) == [*range(20), *range(20)]
     assert caplog.messages.count(f"pulling from {base_url}/whep") == 2
     assert any("the other end closed the session; trying again" in m for m in caplog.messages)
+
+
+async def test_a_server_that_makes_an_offer_of_its_own_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    server = _WhepServer(counters=True)
+    async with http_server(server.handle) as base_url:
+        config = receiver_config(str(path), listen=None, whep=f"{base_url}/whep")
+        async with running(config):
+            await until(lambda: bool(server.peers) and server.peers[0].closed.is_set())
+    assert numbers_in(path)[:20] == list(range(20))
 
 
 async def test_pulling_what_does_not_exist_ends_the_receiver(tmp_path: Path) -> None:
