@@ -127,6 +127,51 @@ def bandwidth(config: Annotated[BandwidthConfig | None, Parameter(name="*")] = N
     run((config or BandwidthConfig()).as_run())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewersConfig:
+    """How many viewers, of what, for how long."""
+
+    most: int = 20
+    """The largest number of viewers."""
+
+    size: PictureSize = Size(width=1280, height=720)
+    """Size of the picture that they view."""
+
+    seconds: float = 10.0
+    """How long to measure with each number of viewers."""
+
+    json: Path | None = None
+    """Also write the rows, the machine and the versions to this file."""
+
+    def __post_init__(self) -> None:
+        if self.most < 2 or self.seconds < 1:
+            raise ConfigError("--most must be at least 2 and --seconds at least 1")
+
+
+_VIEWERS_DEFAULTS = ViewersConfig()
+
+
+@app.command
+async def viewers(
+    config: Annotated[ViewersConfig, Parameter(name="*")] = _VIEWERS_DEFAULTS,
+) -> None:
+    """What viewers cost the receiver: processor time with none, one and many."""
+    from benchmarks.result_file import write_result
+    from benchmarks.viewers import as_figures, measure, rest_per_viewer
+
+    counts = (0, 1, config.most // 2, config.most)
+    rows = await measure(counts, size=config.size, seconds=config.seconds)
+    for row in rows:
+        print(
+            f"{row.viewers:3d} viewers: {row.cores:.3f} cores, {row.sending_cores:.3f} of them for "
+            f"{row.packets_per_s:.0f} packets a second, {row.frames_encoded:.1f} pictures a second "
+            "compressed"
+        )
+    print(f"beyond packets, one viewer more takes {100 * rest_per_viewer(rows):.2f} % of a core")
+    if config.json is not None:
+        write_result(config.json, "viewers", as_figures(rows))
+
+
 def main() -> int:
     """Entry point; returns the exit code."""
     return run_command(app)
