@@ -7,6 +7,7 @@ import { Refused, WhepSession } from "./signalling.js";
 const STEP = 2; // per cent a key press moves the divider
 const LARGE_STEP = 10;
 const STALLED_MS = 2500;
+const UNPAIRED_MS = 700; // without a pair for longer, nearly the same moment has to do
 const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 
 const CAN_COMPARE =
@@ -158,6 +159,11 @@ class ComparePlayer extends HTMLElement {
       if (pair) {
         this.pairsDrawn += 1;
         this.draw(pair);
+      } else if (performance.now() - this.drawnAt > UNPAIRED_MS) {
+        const nearest = this.pairs.nearest();
+        if (nearest) {
+          this.draw(nearest);
+        }
       }
     };
     element.requestVideoFrameCallback(take);

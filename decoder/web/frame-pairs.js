@@ -1,7 +1,7 @@
 // Finds the two pictures of one moment in two streams that share their timestamps. No DOM.
 
 const HELD = 40; // pictures of one stream: 1.6 s at 25 a second, more than restoring may take
-const BEHIND = 1 << 30; // a timestamp that looks further back than this has wrapped (RFC 3550)
+const JUMP = 10 * 90000; // 10 s: no picture is so late, and no stream goes on after such a step
 
 // Pictures have close(), as VideoFrame does; they are closed once they are not needed any more.
 export class FramePairs {
@@ -14,9 +14,13 @@ export class FramePairs {
   // neither: they stay valid until the next call.
   put(kind, timestamp, picture) {
     const { held } = this;
-    if (this.last !== null && !isNewer(timestamp, this.last)) {
+    const step = this.last === null ? 1 : stepOf(timestamp, this.last);
+    if (step <= 0 && step > -JUMP) {
       picture.close();
       return null;
+    }
+    if (Math.abs(step) >= JUMP) {
+      this.clear(); // the stream was changed, while pictures of the one before still came
     }
     held[kind].get(timestamp)?.close();
     held[kind].set(timestamp, picture);
@@ -29,7 +33,7 @@ export class FramePairs {
     this.last = timestamp;
     for (const pictures of [held.received, held.restored]) {
       for (const [other, old] of pictures) {
-        if (isNewer(timestamp, other)) {
+        if (stepOf(other, timestamp) < 0) {
           old.close();
           pictures.delete(other);
         }
@@ -38,9 +42,17 @@ export class FramePairs {
     return { timestamp, received, restored };
   }
 
-  // The newest picture of a kind, paired or not.
-  newest(kind) {
-    return [...this.held[kind].values()].at(-1) ?? null;
+  // The newest restored picture and the received one that is nearest to it, or null: for machines
+  // that show too few pictures of either for pairs.
+  nearest() {
+    const [timestamp, restored] = [...this.held.restored].at(-1) ?? [];
+    const distance = ([other]) => Math.abs(stepOf(other, timestamp));
+    const [first, ...others] = this.held.received;
+    if (!restored || !first) {
+      return null;
+    }
+    const [, received] = others.reduce((a, b) => (distance(b) < distance(a) ? b : a), first);
+    return { timestamp, received, restored };
   }
 
   clear() {
@@ -51,9 +63,9 @@ export class FramePairs {
   }
 }
 
-function isNewer(timestamp, than) {
-  const step = (timestamp - than) >>> 0;
-  return step > 0 && step < BEHIND;
+// From one timestamp to another; they have 32 bits and wrap (RFC 3550).
+function stepOf(timestamp, since) {
+  return (timestamp - since) | 0;
 }
 
 function drop(pictures, count) {
