@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,33 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from benchmarks.bandwidth.config import BandwidthConfig
+from benchmarks.live.latency_cli import LatencyConfig, run_latency
+from benchmarks.speed.command import SpeedConfig, run_speed
 from stream.command_line import make_app, run_command
-from stream.errors import ConfigError
 from stream.flag_types import BitrateOrAuto, PictureSize, StreamName, StreamNames
 from stream.frame import Size
 
 app = make_app("edvr-bench", "Measure restoration on this machine.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedConfig:
-    """What to time."""
-
-    models: Annotated[StreamNames, Parameter(name="--models")] = ()
-    """Models to time [default: all that are installed]."""
-
-    size: PictureSize = Size(width=1280, height=720)
-    """Size to restore to."""
-
-    frames: int = 100
-    """Frames to time each with."""
-
-    json: Path | None = None
-    """Also write the rows, the machine and the versions to this file."""
-
-    def __post_init__(self) -> None:
-        if self.frames < 10:
-            raise ConfigError(f"--frames must be at least 10, got {self.frames}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,29 +45,20 @@ class LinkReportConfig:
 
 
 _DEFAULTS = SpeedConfig()
+_LATENCY_DEFAULTS = LatencyConfig()
 _LINK_DEFAULTS = LinkReportConfig()
 
 
 @app.command
 def speed(config: Annotated[SpeedConfig, Parameter(name="*")] = _DEFAULTS) -> None:
     """Restoration alone: frames a second of every model on every backend, with Lanczos beside."""
-    from rich.console import Console
-    from rich.table import Table
+    run_speed(config)
 
-    from benchmarks.result_file import write_result
-    from benchmarks.speed import as_rows, run_speed
 
-    cores = os.cpu_count() or 1
-    threads = (cores,) if cores == 1 else (1, cores)
-    rows = as_rows(
-        run_speed(config.models, output=config.size, frames=config.frames, threads=threads)
-    )
-    table = Table(*rows[0].keys()) if rows else Table("no models")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
-    if config.json is not None:
-        write_result(config.json, "speed", {"rows": rows})
+@app.command
+def latency(config: Annotated[LatencyConfig, Parameter(name="*")] = _LATENCY_DEFAULTS) -> None:
+    """Glass to glass through real processes: time by stage, bits on the wire, quality as seen."""
+    run_latency(config)
 
 
 @app.command

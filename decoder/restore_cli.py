@@ -82,3 +82,7 @@ def _in_words(output: str, summary: RestoreSummary) -> str:
 def main() -> int:
     """Run the command; returns its exit status."""
     return run_command(app)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -7,14 +7,14 @@ import threading
 import time
 from dataclasses import replace
 
-from encoder.downscale import Downscaler
-from encoder.ladder import choose_size, fit
 from encoder.pacing import Pacer
+from encoder.quality_preview import QualityPreview
+from encoder.sizing import Sizing
 from encoder.source import Source
 from stream.audio import AudioChunk, video_pts
 from stream.buffer import LatestBuffer
 from stream.errors import EdvrError
-from stream.frame import CLOCK_HZ, Frame, Size
+from stream.frame import CLOCK_HZ, Frame
 
 _log = logging.getLogger(__name__)
 
@@ -32,20 +32,21 @@ class CaptureThread:
         self,
         source: Source,
         *,
-        size: Size | None,
-        bitrate_bps: int,
+        sizing: Sizing,
         duration_s: float | None = None,
     ) -> None:
-        """size: box that the picture which travels fits in; None chooses by bitrate.
+        """sizing: what shrinks the frames; from now on it belongs to this thread.
 
         duration_s: stop after this much of the source; None for all of it.
         """
         self.video: LatestBuffer[Frame] = LatestBuffer(VIDEO_BUFFER_FRAMES)
         self.audio: LatestBuffer[AudioChunk] = LatestBuffer(AUDIO_BUFFER_CHUNKS)
         self.finished = threading.Event()
+        self.preview: QualityPreview | None = None
+        """Is shown every frame before it is shrunk."""
         self.error: EdvrError | None = None
         """Why reading ended early; None at a normal end."""
-        self._source, self._wanted, self._bitrate_bps = source, size, bitrate_bps
+        self._source, self.sizing = source, sizing
         self._end_pts = None if duration_s is None else round(duration_s * CLOCK_HZ)
         self._released, self._stopping = threading.Event(), threading.Event()
         if source.info.is_live:
@@ -64,12 +65,6 @@ class CaptureThread:
         self._source.close()
         self._thread.join(timeout=5)
 
-    def lr_size(self, source: Size) -> Size:
-        """The size that travels for a source picture of this size."""
-        if self._wanted is not None:
-            return fit(source, self._wanted)
-        return choose_size(source, self._bitrate_bps)
-
     def _run(self) -> None:
         try:
             self._released.wait()
@@ -84,7 +79,6 @@ class CaptureThread:
 
     def _read_all(self) -> None:
         pacer = None if self._source.info.is_live else Pacer()
-        downscaler = Downscaler()
         while not self._stopping.is_set():
             item = self._source.read()
             if item is None:
@@ -96,7 +90,9 @@ class CaptureThread:
                 self._stopping.wait(pacer.delay_ms(pts, 1000 * time.monotonic()) / 1000)
             entered_ms = 1000 * time.monotonic()
             if isinstance(item, Frame):
-                small = downscaler.downscale(item, size=self.lr_size(item.size))
+                if (preview := self.preview) is not None:
+                    preview.watch(item)
+                small = self.sizing.shrink(item, now_ms=entered_ms)
                 self.video.put(replace(small, entered_ms=entered_ms))
             else:
                 self.audio.put(item)

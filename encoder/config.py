@@ -9,13 +9,21 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from encoder.codec_choice import CodecWish, Preset
+from encoder.ladder import DEFAULT_HD
 from encoder.source import SourceConfig
 from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
 from stream.access import check_token
 from stream.config import format_bitrate, parse_bitrate
 from stream.config_file import ConfigFilePath
 from stream.errors import ConfigError
-from stream.flag_types import BearerToken, BitrateOrAuto, PictureSizeOrAuto, StreamName, one_value
+from stream.flag_types import (
+    BearerToken,
+    BitrateOrAuto,
+    PictureSize,
+    PictureSizeOrAuto,
+    StreamName,
+    one_value,
+)
 from stream.log import LogFormat
 from stream.sdp_exchange import check_url
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
@@ -46,6 +54,9 @@ class SenderConfig:
     size: PictureSizeOrAuto = None
     """Picture size that travels; auto chooses it by bitrate. The aspect ratio is kept."""
 
+    hd_size: PictureSize = DEFAULT_HD
+    """What the receiver restores to (its --size), for which --size auto chooses."""
+
     fps: float | None = None
     """At most this many frames a second travel."""
 
@@ -69,6 +80,9 @@ class SenderConfig:
 
     explain: bool = False
     """Say what was agreed on with the other end, what is sent, and why."""
+
+    preview_quality: bool = False
+    """Once a minute restore what was sent, as a receiver does, and log how close it comes."""
 
     verbose: bool = False
     """Log more: scene cuts and requests for keyframes."""

@@ -1,31 +1,73 @@
-"""The ladder: which picture size travels at which bitrate. Pure.
+"""The ladder: which picture size travels at which bitrate. Pure but for reading its own table.
 
 A receiver restores a small picture to HD better than a codec carries HD at the same rate, until
-there are bits enough to carry HD itself. The steps below are for H.264 at 25 to 30 frames/s.
+there are bits enough to carry HD itself. Where one size gives way to the next is measured: after
+restoration, for each codec (`ladder_steps.json`, written by `python -m benchmarks.ladder_steps`).
 """
 
 from __future__ import annotations
 
+import json
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from importlib import resources
+
 from stream.frame import Size
 
-_STEPS: tuple[tuple[int, Size], ...] = (
-    (150_000, Size(width=320, height=180)),
-    (900_000, Size(width=640, height=360)),
-    (2_000_000, Size(width=960, height=540)),
-)
-"""Up to this many bits a second, at most this box.
+DEFAULT_HD = Size(width=1280, height=720)
+"""What a receiver restores to when nobody says otherwise."""
 
-At 150 kb/s 180p restored (x4) is better than 360p restored (x2) on each of six unseen clips, by 0.1
-to 1.8 dB PSNR-Y, 0.9 dB in the mean.
-"""
-
-_TOP = Size(width=1280, height=720)
+PIXELS_EXPONENT = 0.75
+"""Bits for equal quality grow with the number of pixels to this power (a rule of thumb of ladders
+in use); for outputs that were not measured."""
 
 
-def choose_size(source: Size, bitrate_bps: int) -> Size:
-    """The size to send a source of `source` at: its aspect ratio, even sides, never larger."""
-    box = next((size for limit, size in _STEPS if bitrate_bps <= limit), _TOP)
-    return fit(source, box)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderSteps:
+    """Shares of the sides of HD by rising rate; up_to_bps: the highest rate of all but the last."""
+
+    codec: str
+    hd_lines: int
+    up_to_bps: tuple[int, ...]
+    shares: tuple[Fraction, ...]
+
+
+class Ladder:
+    """The rungs for one output size and one codec, the smallest first."""
+
+    def __init__(self, hd: Size = DEFAULT_HD, *, codec: str = "h264") -> None:
+        """hd: what the receiver restores to. A codec that was never measured counts as H.264."""
+        self._hd = hd
+        steps = _closest(measured_steps(), codec=codec, lines=min(hd.width, hd.height))
+        pixels = hd.width * hd.height / (steps.hd_lines**2 * 16 / 9)
+        self._up_to_bps = [bps * pixels**PIXELS_EXPONENT for bps in steps.up_to_bps]
+        self._shares = steps.shares
+
+    @property
+    def top(self) -> int:
+        """Index of the largest rung."""
+        return len(self._shares) - 1
+
+    def rung_for(self, bitrate_bps: float) -> int:
+        """Index of the rung that is best at a rate: bits a second, video only."""
+        return bisect_left(self._up_to_bps, bitrate_bps)
+
+    def limits_bps(self, rung: int) -> tuple[float, float]:
+        """Above which rate and up to which a rung is best."""
+        low = self._up_to_bps[rung - 1] if rung else 0.0
+        return low, self._up_to_bps[rung] if rung < self.top else math.inf
+
+    def box(self, rung: int) -> Size:
+        """What the picture that travels fits in."""
+        share = self._shares[rung]
+        return Size(width=_even(self._hd.width * share), height=_even(self._hd.height * share))
+
+    def size(self, source: Size, rung: int) -> Size:
+        """The size to send a source at: its aspect ratio, even sides, never larger than it is."""
+        return fit(source, self.box(rung))
 
 
 def fit(source: Size, box: Size) -> Size:
@@ -37,3 +79,28 @@ def fit(source: Size, box: Size) -> Size:
         box = Size(width=box.height, height=box.width)
     limited = Size(width=min(box.width, source.width), height=min(box.height, source.height))
     return source.fit_inside(limited)
+
+
+@lru_cache(maxsize=1)
+def measured_steps() -> tuple[LadderSteps, ...]:
+    """The table that comes with the program."""
+    text = resources.files("encoder").joinpath("ladder_steps.json").read_text(encoding="utf-8")
+    return tuple(
+        LadderSteps(
+            codec=row["codec"],
+            hd_lines=row["hd_lines"],
+            up_to_bps=tuple(row["up_to_bps"]),
+            shares=tuple(Fraction(share) for share in row["shares"]),
+        )
+        for row in json.loads(text)["steps"]
+    )
+
+
+def _closest(rows: tuple[LadderSteps, ...], *, codec: str, lines: int) -> LadderSteps:
+    same = [row for row in rows if row.codec == codec]
+    candidates = same or [row for row in rows if row.codec == "h264"]
+    return min(candidates, key=lambda row: abs(math.log(row.hd_lines / lines)))
+
+
+def _even(side: Fraction) -> int:
+    return max(2, round(side / 2) * 2)

@@ -17,7 +17,9 @@ from encoder.config import SenderConfig
 from encoder.daemon_call import call_in_daemon
 from encoder.explanation import explain
 from encoder.live_encoder import LiveEncoder
+from encoder.quality_preview import QualityPreview
 from encoder.rate_control import AUTO_START_BPS, RateController
+from encoder.sizing import Sizing
 from encoder.source import Source
 from encoder.status import StatusLine
 from encoder.video_encoder import MAX_BITRATE_BPS
@@ -65,12 +67,13 @@ async def _send(config: SenderConfig) -> None:
     source = await call_in_daemon(
         lambda: open_source(config.source), name="open source", discard=lambda late: late.close()
     )
-    capture = CaptureThread(
-        source,
-        size=config.size,
+    sizing = Sizing(
+        config.size,
         bitrate_bps=config.bitrate_bps or AUTO_START_BPS,
-        duration_s=config.duration_s,
+        hd=config.hd_size,
+        codec="h264" if config.codec == "auto" else config.codec,
     )
+    capture = CaptureThread(source, sizing=sizing, duration_s=config.duration_s)
     backoff, was_connected = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S)), False
 
     def on_connected() -> None:
@@ -117,9 +120,11 @@ async def _one_session(
     )
     host = urlsplit(config.whip).hostname or ""
     scope = NetworkScope.LOOPBACK if is_loopback(host) else NetworkScope.ALL
+    preview = QualityPreview(encoder, hd=config.hd_size) if config.preview_quality else None
+    capture.preview = preview
     video = SendingVideo(
         source=capture.video,
-        encoder=encoder,
+        encoder=preview or encoder,
         codecs=offered_codecs(config.codec),
         start_bps=config.bitrate_bps or AUTO_START_BPS,
         max_bps=config.bitrate_bps or MAX_BITRATE_BPS,
@@ -132,10 +137,13 @@ async def _one_session(
             await peer.wait_connected()
             on_connected()
             _log.info("publishing to %s", config.whip)
+            capture.sizing.follow(rate.wire_bps, codec=peer.stats().codec)
             capture.start()
             with StatusLine(sys.stderr) as status:
                 while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
                     stats = peer.stats()
+                    if (target_bps := encoder.counts.target_bps) > 0:
+                        capture.sizing.follow(target_bps, codec=stats.codec)
                     encoder.note_path(
                         packets_lost=stats.packets_lost,
                         rtt_ms=stats.rtt_ms,
@@ -153,6 +161,8 @@ async def _one_session(
             await asyncio.sleep(DRAIN_S)
     finally:
         await peer.close()
+        if preview is not None:
+            await asyncio.to_thread(preview.close)
 
 
 def _explain(

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from benchmarks.direct_coding import bitrate_for_quality, code_directly
-from benchmarks.speed import moving_frames
+from benchmarks.speed.candidates import moving_frames
 from stream.frame import Size
 
 ROOT = Path(__file__).parent.parent

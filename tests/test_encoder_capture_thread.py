@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from encoder.capture_thread import AUDIO_BUFFER_CHUNKS, VIDEO_BUFFER_FRAMES, CaptureThread
+from encoder.sizing import Sizing
 from encoder.source import SourceInfo
 from stream.audio import AudioChunk
 from stream.errors import CodecError
@@ -47,8 +48,8 @@ def _frames(count: int, *, step_ms: int = 1) -> list[Frame]:
     return [picture(index, size=SOURCE, pts=index * step) for index in range(count)]
 
 
-def _capture(source: _Source, *, size: Size | None = LR) -> CaptureThread:
-    return CaptureThread(source, size=size, bitrate_bps=200_000)
+def _capture(source: _Source, *, size: Size = LR) -> CaptureThread:
+    return CaptureThread(source, sizing=Sizing(size, bitrate_bps=200_000))
 
 
 def test_a_file_waits_for_the_connection_and_then_plays_from_its_start() -> None:
@@ -132,16 +133,6 @@ def test_stopping_ends_a_reader_that_waits_and_a_file_that_never_started() -> No
         assert capture.finished.is_set()
         assert capture.error is None
         assert threading.active_count() <= before
-
-
-def test_without_a_wanted_size_the_ladder_chooses_it_anew_for_each_source_size() -> None:
-    capture = _capture(_Source(is_live=True), size=None)
-    assert str(capture.lr_size(Size(width=1280, height=720))) == "640x360"
-    assert str(capture.lr_size(Size(width=720, height=1280))) == "360x640"
-    capture.stop()
-    capture = _capture(_Source(is_live=True), size=LR)
-    assert str(capture.lr_size(Size(width=1280, height=720))) == "160x90"
-    capture.stop()
 
 
 def _taken(capture: CaptureThread, count: int) -> list[Frame]:

@@ -1,0 +1,63 @@
+"""Timings side by side, with ratios. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.speed.measurement import Job, Timing
+
+_LABELS = {"uncached": "{name}, whole window each frame"}
+
+
+def as_rows(measured: Sequence[tuple[Job, Timing]]) -> list[dict[str, Any]]:
+    """For JSON, in the order measured; the machine's limits are left out.
+
+    times_lanczos: how many times the median of Lanczos at the same sizes. share_of_peak: of the
+    multiply-accumulates a second that plain convolutions reach in the same precision with as many
+    threads. Any: values for JSON.
+    """
+    lanczos = {(job.lr, job.hr): timing.p50_ms for job, timing in measured if job.kind == "lanczos"}
+    peaks = peak_gmacs(measured)
+    rows = []
+    for job, timing in measured:
+        if job.kind == "peak":
+            continue
+        base_ms = lanczos.get((job.lr, job.hr))
+        peak = peaks.get((_precision(timing.backend), job.threads))
+        gmacs = timing.gmacs_per_s
+        rows.append(
+            {
+                "name": _LABELS.get(job.kind, "{name}").format(name=job.name),
+                "backend": timing.backend,
+                "threads": job.threads,
+                "lr_size": job.lr,
+                "size": job.hr,
+                "fps": round(timing.fps, 1),
+                "p50_ms": timing.p50_ms,
+                "p95_ms": timing.p95_ms,
+                "p99_ms": timing.p99_ms,
+                "cpu_ms": timing.cpu_ms,
+                "peak_mb": timing.peak_mb,
+                "opened_mb": timing.opened_mb,
+                "gmac": None if timing.macs is None else round(timing.macs / 1e9, 2),
+                "gmac_per_s": None if gmacs is None else round(gmacs, 1),
+                "share_of_peak": None if gmacs is None or not peak else round(gmacs / peak, 2),
+                "times_lanczos": None if base_ms is None else round(timing.p50_ms / base_ms, 1),
+            }
+        )
+    return rows
+
+
+def peak_gmacs(measured: Sequence[tuple[Job, Timing]]) -> dict[tuple[str, int], float]:
+    """Billions of multiply-accumulates a second at best, by precision and threads."""
+    peaks: dict[tuple[str, int], float] = {}
+    for job, timing in measured:
+        if job.kind == "peak" and timing.gmacs_per_s is not None:
+            key = (_precision(timing.backend), job.threads)
+            peaks[key] = max(peaks.get(key, 0.0), timing.gmacs_per_s)
+    return peaks
+
+
+def _precision(backend: str) -> str:
+    return backend.rpartition(" ")[2]
