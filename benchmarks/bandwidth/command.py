@@ -20,7 +20,12 @@ def run(config: BandwidthConfig) -> None:
     console = Console(stderr=True)
     with _Bar(console) as bar:
         results = run_bandwidth(config, bar)
-    page = write_report(config.out, results, live_results=config.live_results)
+    live_results = [*config.live_results]
+    if config.live:
+        from benchmarks.live.bandwidth_live import run_live
+
+        live_results += run_live(config, console)
+    page = write_report(config.out, results, live_results=live_results)
     heading, rows = headline_rows(results)
     table = Table(*heading)
     for row in rows:

@@ -95,6 +95,9 @@ class BandwidthConfig:
     live_results: Paths = ()
     """Results of `edvr-bench latency` (JSON), shown in the report beside these."""
 
+    live: bool = False
+    """Also run them live: sender and receiver as processes, bits on the wire, quality as seen."""
+
     quick: bool = False
     """Two rendered clips of 2 s at few rates: a first look in under three minutes on two cores."""
 
