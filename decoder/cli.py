@@ -18,6 +18,15 @@ _DEFAULTS = ReceiverConfig()
 @app.default
 async def receive(config: Annotated[ReceiverConfig, Parameter(name="*")] = _DEFAULTS) -> None:
     """Receive until interrupted."""
+    if config.calibrate:
+        from decoder.calibrate import calibrate
+        from decoder.calibration_cache import load_calibration, save_calibration
+        from decoder.calibration_report import calibration_lines
+
+        measured = calibrate(config.restorer, load_calibration())
+        save_calibration(measured)
+        print("\n".join(calibration_lines(config.restorer, measured)))
+        return
     from decoder.receiver import run  # only now: --help need not load codecs
     from stream.log import set_up_logging
 

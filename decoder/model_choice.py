@@ -10,6 +10,9 @@ from stream.frame import Size
 AUTO = "auto"
 LANCZOS = "lanczos"
 
+TIERS = ("live-m", "live-s", "live-xs")
+"""What `auto` chooses from, best first."""
+
 DEFAULT_TIER = "live-xs"
 """The tier that keeps up on two cores without a GPU."""
 
@@ -25,25 +28,31 @@ def enlargement(lr_size: Size, hr_size: Size) -> float:
     return max(hr_size.width / lr_size.width, hr_size.height / lr_size.height)
 
 
-def choose_artefact(
-    artefacts: Sequence[Artefact], *, lr_size: Size, hr_size: Size
-) -> Artefact | None:
-    """The model that `auto` takes from `artefacts`, or None for Lanczos.
+def choose_artefacts(
+    artefacts: Sequence[Artefact], *, lr_size: Size, hr_size: Size, best_tier: str | None = None
+) -> list[Artefact]:
+    """The models that `auto` takes from `artefacts`, best first; none means Lanczos.
 
-    The smallest scale of the default tier that reaches the wanted size, or the largest there is;
-    None when there is hardly anything to enlarge or no such model. A model that does not enlarge,
-    as one for deblurring, is never taken unasked.
+    Of `best_tier` (the default one for None) and of each tier below it the one with the smallest
+    scale that reaches the wanted size; where none does, the largest there is of the last tier.
+    None at all when there is hardly anything to enlarge. A model that does not enlarge, as one for
+    deblurring, is never taken unasked.
     """
     ratio = enlargement(lr_size, hr_size)
-    family = [
-        model
-        for model in artefacts
-        if model.manifest.tier == DEFAULT_TIER and model.manifest.scale > 1
-    ]
-    if ratio < MIN_USEFUL_RATIO or not family:
-        return None
-    by_scale = sorted(family, key=lambda model: (model.manifest.scale, model.manifest.name))
-    for model in by_scale:
-        if model.manifest.scale * (1 + _RATIO_TOLERANCE) >= ratio:
-            return model
-    return by_scale[-1]
+    if ratio < MIN_USEFUL_RATIO:
+        return []
+    best_tier = DEFAULT_TIER if best_tier is None else best_tier
+    tiers = TIERS[TIERS.index(best_tier) :] if best_tier in TIERS else (best_tier,)
+    chosen: list[Artefact] = []
+    too_small: list[Artefact] = []
+    for tier in tiers:
+        family = [
+            model for model in artefacts if model.manifest.tier == tier and model.manifest.scale > 1
+        ]
+        by_scale = sorted(family, key=lambda model: (model.manifest.scale, model.manifest.name))
+        reaching = (
+            model for model in by_scale if model.manifest.scale * (1 + _RATIO_TOLERANCE) >= ratio
+        )
+        chosen += [model for model in [next(reaching, None)] if model is not None]
+        too_small = by_scale[-1:] or too_small
+    return chosen or too_small

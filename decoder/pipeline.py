@@ -6,25 +6,22 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from decoder.backlog import Backlog
+from decoder.load import Load
 from decoder.output_options import PLAIN, OutputOptions
 from decoder.output_timeline import OutputTimeline
 from decoder.outputs import Outputs, Tap
 from decoder.pipeline_counts import PipelineCounts
 from decoder.restorer import Restorer
+from decoder.session import Session
 from stream.audio import AudioChunk, audio_pts
 from stream.buffer import BufferClosed, LatestBuffer
 from stream.errors import EdvrError, FrameError
-from stream.frame import CLOCK_HZ, Frame
+from stream.frame import Frame
 from stream.stats import Percentiles
 
 _log = logging.getLogger(__name__)
-
-SHORTEST_IDLE_S, LONGEST_IDLE_S = 0.25, 1.0
-"""Without a new frame for this long (or twice the time between the last two, if that lies within)
-waiting ones are shown without their future."""
 
 DRAIN_S = 3.0
 """At the end, for what is decoded but not restored; the rest is dropped."""
@@ -65,15 +62,15 @@ class Pipeline:
         self.name = name
         self._open_restorer, self._on_failure = open_restorer, on_failure
         self._latency_ms = {stage: Percentiles() for stage in STAGES}
-        self._timeline, self._backlog = OutputTimeline(), Backlog()
+        self._timeline, self._load = OutputTimeline(), Load()
         self._outputs = Outputs(outputs, options=output_options, tap=tap)
         self._lr_outputs = Outputs(lr_outputs, options=output_options, tap=lr_tap)
         self._dropped_before, self._dropped_logged = 0, 0  # by earlier buffers, and skipped
         self._logged_s = float("-inf")
         # Shared with other threads, under the lock:
         self._lock = threading.Lock()
-        self._session: _Session | None = None
-        self._next_session: _Session | None = None
+        self._session: Session | None = None
+        self._next_session: Session | None = None
         self._counts = PipelineCounts()
         self._timings: dict[str, Percentiles] = self._latency_ms
         self._wake, self._stopping = threading.Event(), threading.Event()
@@ -83,7 +80,7 @@ class Pipeline:
     def attach(self, video: LatestBuffer[Frame], audio: LatestBuffer[AudioChunk]) -> None:
         """Take frames from this session from now on; the one before is left."""
         with self._lock:
-            self._next_session = _Session(video=video, audio=audio)
+            self._next_session = Session(video=video, audio=audio)
         self._wake.set()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
@@ -150,7 +147,7 @@ class Pipeline:
             self._leave_session()
         self._show_all(restorer)
 
-    def _current_session(self) -> _Session | None:
+    def _current_session(self) -> Session | None:
         with self._lock:
             if self._next_session is not None:
                 self._leave_session()
@@ -162,7 +159,7 @@ class Pipeline:
             self._dropped_before += self._session.video.dropped + len(self._session.video)
             self._session = None
 
-    def _take(self, session: _Session, restorer: Restorer, *, timeout_s: float) -> bool:
+    def _take(self, session: Session, restorer: Restorer, *, timeout_s: float) -> bool:
         """Handle the session's next frame, or its silence; whether there was a frame."""
         try:
             frame = session.video.get(timeout_s)
@@ -179,12 +176,16 @@ class Pipeline:
         self._begin(session, frame, restorer)
         if frame.entered_ms is not None:
             self._latency_ms["wait"].add(now_ms - frame.entered_ms)
+        waiting = 0 if session.video.closed else len(session.video)
+        self._load.choose_tier(restorer, frame, waiting=waiting, now_ms=now_ms)
         out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
         self._lr_outputs.expect(out_pts)
         self._lr_outputs.put_frame(frame.at(out_pts))
         self._outputs.expect(out_pts)
         try:
-            self._emit(restorer.push(frame.at(out_pts)))
+            done = restorer.push(frame.at(out_pts))
+            self._load.note(restorer, took_ms=1000 * time.monotonic() - now_ms)
+            self._emit(done)
         except FrameError as error:  # the peer's fault: the next frame may be better
             self._note(restorer, taken=frame, unusable=1)
             self._log_sometimes("a frame cannot be restored: %s", error)
@@ -192,12 +193,12 @@ class Pipeline:
             self._note(restorer, taken=frame)
         return True
 
-    def _newest_worth_restoring(self, session: _Session, frame: Frame, now_ms: float) -> Frame:
+    def _newest_worth_restoring(self, session: Session, frame: Frame, now_ms: float) -> Frame:
         """`frame`, or a newer one when restoration is behind; counts and tells what is skipped."""
         if session.video.closed or self._stopping.is_set():
             return frame  # nobody waits for newer ones
         overflow = session.video.dropped
-        excess = self._backlog.excess(
+        excess = self._load.excess(
             wait_ms=0.0 if frame.entered_ms is None else now_ms - frame.entered_ms,
             waiting=len(session.video),
             now_ms=now_ms,
@@ -218,7 +219,7 @@ class Pipeline:
             self._dropped_logged = dropped
         return frame
 
-    def _begin(self, session: _Session, frame: Frame, restorer: Restorer) -> None:
+    def _begin(self, session: Session, frame: Frame, restorer: Restorer) -> None:
         """Say and do what a first frame, or one of another size, asks for."""
         if session.last is None:
             self._emit(restorer.flush())
@@ -250,7 +251,7 @@ class Pipeline:
                 self._counts = replace(self._counts, frames_restored=restored)
             self._outputs.put_frame(frame)
 
-    def _hold_audio(self, session: _Session) -> None:
+    def _hold_audio(self, session: Session) -> None:
         """Keep sound back until its picture is restored, on the output's time."""
         while len(session.audio):
             try:
@@ -268,6 +269,7 @@ class Pipeline:
                 frames_in=self._counts.frames_in + (taken is not None),
                 frames_unusable=self._counts.frames_unusable + unusable,
                 frames_failed=restorer.counts.failed,
+                frames_by_tier=restorer.counts.by_tier,
                 model=restorer.model_name,
                 backend=restorer.backend_name,
                 lr_size=self._counts.lr_size if taken is None else taken.size,
@@ -280,21 +282,3 @@ class Pipeline:
         self._logged_s = time.monotonic()
         _log.warning(f"stream %s: {message}", self.name, value)
         return True
-
-
-@dataclass(slots=True, kw_only=True)
-class _Session:
-    """One publisher's buffers. Changed only by the pipeline's thread."""
-
-    video: LatestBuffer[Frame]
-    audio: LatestBuffer[AudioChunk]
-    overflow: int = 0
-    last: Frame | None = None
-    idle_s: float = SHORTEST_IDLE_S
-
-    def note(self, frame: Frame) -> None:
-        """Remember the newest frame; silence is then measured by its distance to the last."""
-        if self.last is not None:
-            twice_s = 2 * (frame.pts - self.last.pts) / CLOCK_HZ
-            self.idle_s = max(SHORTEST_IDLE_S, min(LONGEST_IDLE_S, twice_s))
-        self.last = frame

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from decoder.sink_thread import SinkCounters
 from stream.frame import Size
@@ -15,6 +16,7 @@ class PipelineCounts:
     frames_in: decoded. frames_restored: handed to the outputs, frames_failed of them only
     resized since the network failed. frames_dropped: decoded, but given up for newer ones because
     restoration was behind. frames_unusable: of a kind that cannot be restored.
+    frames_by_tier: frames out by the model that they are from, or lanczos.
     model and backend: in use, or used last. sinks: what each output did.
     """
 
@@ -23,6 +25,7 @@ class PipelineCounts:
     frames_failed: int = 0
     frames_dropped: int = 0
     frames_unusable: int = 0
+    frames_by_tier: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
     backend: str | None = None
     lr_size: Size | None = None

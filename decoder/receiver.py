@@ -11,10 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import astuple
 from functools import partial
 
-from decoder.config import RestorerConfig
 from decoder.hls_service import HlsService
 from decoder.hls_shelf import HlsShelf
 from decoder.operations import OperationsService
@@ -23,7 +21,7 @@ from decoder.pull import network_scope, new_peer, pull
 from decoder.received_stream import ReceivedStream, WhipSession
 from decoder.receiver_config import DEFAULT_LISTEN, MAX_STREAMS, ReceiverConfig
 from decoder.report import Reporter
-from decoder.restorer import Restorer
+from decoder.restorer_supply import RestorerSupply
 from decoder.sink import check_target, parse_target
 from decoder.sink_thread import SinkCounters, SinkState
 from decoder.video_codec import choose_codec
@@ -31,7 +29,6 @@ from decoder.viewing.sessions import StreamViews, Viewing
 from decoder.web_pages import WebPages
 from stream.config import is_loopback
 from stream.errors import EdvrError, SignallingError, SinkError
-from stream.frame import Size
 from stream.http_front import check_free
 from stream.http_server import Offer, SignallingServer
 from stream.peer import ReceivingPeer
@@ -40,6 +37,9 @@ from stream.whep_service import WhepService
 _log = logging.getLogger(__name__)
 
 REPORT_INTERVAL_S = 1.0
+
+BUSY_S = 10.0
+"""After this long a publisher that found the machine full may ask again."""
 
 
 async def run(config: ReceiverConfig) -> None:
@@ -58,22 +58,6 @@ async def run(config: ReceiverConfig) -> None:
             loop.remove_signal_handler(name)
 
 
-def prepared_restorer(config: RestorerConfig) -> Restorer:
-    """A Restorer with its networks open for a half and a quarter of the output, the usual senders'.
-
-    Takes a second or two. Raises ConfigError or BackendError when the model cannot be used.
-    """
-    restorer = Restorer(config)
-    try:
-        for share in (2, 4):
-            width, height = (side // share // 2 * 2 for side in astuple(config.size))
-            restorer.prepare(Size(width=max(2, width), height=max(2, height)))
-    except EdvrError:
-        restorer.close()
-        raise
-    return restorer
-
-
 class Receiver:
     """Streams by name, each with its pipeline and its current publisher.
 
@@ -88,7 +72,7 @@ class Receiver:
         self._ending: set[str] = set()
         self._lives: Counter[str] = Counter()
         self._reporter = Reporter(config.stats, sys.stderr, direct_ratio=config.direct_ratio)
-        self._spare: Restorer | None = None
+        self._supply = RestorerSupply(config.restorer)
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._shelf = HlsShelf(self._loop)
@@ -102,8 +86,7 @@ class Receiver:
             stack.push_async_callback(self._close)
             if self._config.whep is None:
                 check_free(self._config.listen or DEFAULT_LISTEN)
-            # Opened before anybody can publish, so that the first picture does not wait for it.
-            self._spare = await asyncio.to_thread(prepared_restorer, self._config.restorer)
+            await self._supply.open()
             if self._config.whep is None:
                 await self._listen(stack)
             else:
@@ -113,6 +96,8 @@ class Receiver:
                 )
                 pulling.add_done_callback(self._on_pull_done)
                 stack.push_async_callback(_cancel, pulling)
+            calibrating = asyncio.create_task(self._supply.calibrate_when_idle(self._is_idle))
+            stack.push_async_callback(_cancel, calibrating)
             await self._watch()
         if self._failure is not None:
             raise self._failure
@@ -139,6 +124,11 @@ class Receiver:
             await self._make_room()
         if offer.stream in self._ending:
             raise SignallingError(f"stream {offer.stream} is being ended", retry_after_s=1)
+        others = [name for name in self._publishing() if name != offer.stream]
+        if len(others) >= (limit := self._supply.stream_limit):
+            raise SignallingError(
+                f"this machine restores {limit} streams at a time", retry_after_s=BUSY_S
+            )
         listen = self._config.listen or DEFAULT_LISTEN
         peer = new_peer(is_loopback(listen.host))
         try:
@@ -159,6 +149,12 @@ class Receiver:
                 " --output has {stream} in its name"
             )
         await self._end_stream(absent[0])
+
+    def _publishing(self) -> list[str]:
+        return [name for name, each in self._streams.items() if each.is_publishing]
+
+    def _is_idle(self) -> bool:
+        return not self._publishing()
 
     def _log_end(self, stream: str, peer: ReceivingPeer) -> None:
         if not self._stop.is_set():
@@ -200,13 +196,12 @@ class Receiver:
         stream = self._streams.get(name)
         if stream is None:
             self._reporter.start_session(name, None, now_ms=now_ms)
-            spare, self._spare = self._spare, None
             self._lives[name] += 1
             life = self._lives[name]
             views = StreamViews(name)
             pipeline = Pipeline(
                 name,
-                partial(_restorer, spare, self._config.restorer),
+                self._supply.take(),
                 self._config.outputs_of(name, life=life),
                 lr_outputs=self._config.lr_outputs_of(name, life=life),
                 tap=views.restored.put,
@@ -256,16 +251,11 @@ class Receiver:
 
     async def _close(self) -> None:
         await asyncio.gather(*(stream.close() for stream in self._streams.values()))
-        if self._spare is not None:
-            self._spare.close()
+        self._supply.close()
         self._report()
         for name, stream in self._streams.items():
             self._summarise(name, stream)
         self._reporter.close()
-
-
-def _restorer(spare: Restorer | None, config: RestorerConfig) -> Restorer:
-    return prepared_restorer(config) if spare is None else spare
 
 
 def _reasons(sinks: list[SinkCounters]) -> str:

@@ -89,6 +89,9 @@ class ReceiverConfig:
     stats: Path | None = None
     """Append one JSON object a second and stream to this file."""
 
+    calibrate: bool = False
+    """Measure every model on every backend, print the table, keep it for later, and end."""
+
     verbose: bool = False
     """Log more: scene cuts and frames that do not decode."""
 

@@ -177,6 +177,7 @@ def _frame_fields(counts: PipelineCounts) -> dict[str, object]:
         "frames_failed": counts.frames_failed,
         "frames_dropped": counts.frames_dropped,
         "frames_unusable": counts.frames_unusable,
+        "frames_by_tier": dict(counts.frames_by_tier),
         "model": counts.model,
         "backend": counts.backend,
         "lr_size": None if counts.lr_size is None else str(counts.lr_size),

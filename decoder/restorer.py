@@ -1,24 +1,26 @@
-"""The Restorer: LR frames in, HR frames out; window, features and backend together."""
+"""The Restorer: LR frames in, HR frames out; the network for each size, and the tier in use."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
-from decoder.artefact_reference import Planes
-from decoder.backends import Backend, BackendConfig, Features, backend_config, open_backend
+from decoder.backends.contract import AutoConfig, Backend, BackendConfig
+from decoder.backends.engine_pool import EnginePool
+from decoder.calibration import Calibration
 from decoder.concealment import Concealment
 from decoder.config import RestorerConfig
-from decoder.edge_padding import crop_planes, pad_frame, padded_size
-from decoder.lanczos import LanczosScaler
-from decoder.model_choice import AUTO, LANCZOS, choose_artefact
+from decoder.edge_padding import padded_size
+from decoder.model_choice import AUTO, LANCZOS
 from decoder.restorer_counts import RestorerCounts
-from decoder.window import SlidingWindow, Window
-from stream.errors import BackendError, EdvrError, InferenceFailed
+from decoder.tier_choice import TierChoice, choose_tiers, tier_costs_ms
+from decoder.tier_stream import Done, LanczosTier, NetworkTier, OpenNetwork, Tally, Tier
+from decoder.tier_switch import TierSwitch
+from stream.errors import BackendError, EdvrError
 from stream.frame import CLOCK_HZ, Frame, Size
 from stream.scene_cut import SceneCutDetector
 from stream.stats import Percentiles
@@ -28,32 +30,8 @@ log = logging.getLogger(__name__)
 MAX_PTS_STEP = CLOCK_HZ
 """A gap of more than 1 s: whatever comes after it has moved on too far to be aligned."""
 
-MAX_FAILURES = 3
-"""Failures in a row after which the network is not tried any more."""
-
-LOG_INTERVAL_S = 10.0
-"""At most one line about failures in this time."""
-
 _OPEN_SIZES = 3
-"""Networks kept open: a stream that changes its size mostly returns to one it had before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Seen:
-    """An LR frame and its features; None when extracting them failed, or it is not to be shown."""
-
-    frame: Frame
-    features: Features | None
-    is_held: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Network:
-    """A model open for one LR size."""
-
-    artefact: Artefact
-    backend: Backend
-    padded: Size
+"""Sizes with networks kept open: a stream that changes its size mostly returns to an old one."""
 
 
 class Restorer:
@@ -67,45 +45,55 @@ class Restorer:
     """
 
     def __init__(
-        self, config: RestorerConfig, *, clock_s: Callable[[], float] = time.perf_counter
+        self,
+        config: RestorerConfig,
+        *,
+        engines: EnginePool | None = None,
+        calibration: Calibration | None = None,
+        clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Raises ConfigError or ModelMismatch for an unknown or damaged model."""
+        """engines: shared with other streams; calibration: what is known of this machine.
+
+        Raises ConfigError or ModelMismatch for an unknown or damaged model.
+        """
         self._config = config
-        self._clock_s = clock_s
         self._chosen: Artefact | None = None
         if config.model not in (AUTO, LANCZOS):
             self._chosen = find_artefact(config.model)
-        self._backend_config: BackendConfig = backend_config(config.backend, threads=config.threads)
-        self._networks: OrderedDict[Size, _Network | None] = OrderedDict()
-        self._network: _Network | None = None
-        self._window: SlidingWindow[_Seen] | None = None
-        self._scaler: LanczosScaler | None = None
+        self._owns_engines = engines is None
+        self._engines = EnginePool() if engines is None else engines
+        self._calibration = Calibration() if calibration is None else calibration
+        self._found: BackendConfig | None = None
+        self._networks: OrderedDict[Size, tuple[OpenNetwork, ...]] = OrderedDict()
+        self._tally = Tally(clock_s=clock_s)
+        self._lanczos: LanczosTier | None = None
+        self._ladder: tuple[OpenNetwork, ...] = ()
+        self._costs_ms: dict[str, float] = {}
+        self._wanted_tier = self._used_tier = 0
+        self._is_hurried = False
+        self._switch: TierSwitch | None = None
         self._hr_size: Size | None = None
         self._last: Frame | None = None
         self._cuts = SceneCutDetector(min_distance=0)
         self._concealment = Concealment()
         self._shown: Frame | None = None
-        self._failures_in_a_row = 0
-        self._has_given_up = False
-        self._logged_s = float("-inf")
-        self._restored = self._resized = self._failed = self._held = 0
-        self.timings = {stage: Percentiles() for stage in ("extract", "fuse", "resize")}
+        self._fates: Counter[str] = Counter()
+        self._by_tier: Counter[str] = Counter()
+
+    @property
+    def timings(self) -> Mapping[str, Percentiles]:
+        """Milliseconds by stage."""
+        return self._tally.timings
 
     @property
     def model_name(self) -> str:
         """The model in use, "lanczos" for none, or what was asked for before the first frame."""
-        if self._last is None and self._network is None:
-            return self._config.model
-        if self._network is None or self._has_given_up:
-            return LANCZOS
-        return self._network.artefact.manifest.name
+        return self._config.model if self._switch is None else self._switch.tier.name
 
     @property
     def backend_name(self) -> str | None:
         """The backend in use; None while there is none."""
-        if self._network is None or self._has_given_up:
-            return None
-        return self._network.backend.name
+        return None if self._switch is None else self._switch.tier.backend_name
 
     @property
     def output_size(self) -> Size | None:
@@ -115,16 +103,45 @@ class Restorer:
     @property
     def counts(self) -> RestorerCounts:
         """What became of all frames that came out so far."""
+        fates = self._fates
         return RestorerCounts(
-            restored=self._restored, resized=self._resized, failed=self._failed, held=self._held
+            restored=fates["restored"],
+            resized=fates["resized"],
+            failed=fates["failed"],
+            held=fates["held"],
+            by_tier=dict(self._by_tier),
         )
 
-    def prepare(self, lr_size: Size) -> None:
-        """Open the network for a size before its first frame comes, which takes 0.3 to 1 s.
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """What `use_tier` chooses from, best first: models for the present size, then lanczos."""
+        if self._tally.has_given_up:
+            return (LANCZOS,)
+        return (*(network.artefact.manifest.name for network in self._ladder), LANCZOS)
 
-        Raises ConfigError or BackendError when it cannot be opened.
+    @property
+    def tier_costs_ms(self) -> Mapping[str, float]:
+        """What a frame takes when nothing disturbs, by tier, as far as it was ever measured."""
+        return self._costs_ms
+
+    @property
+    def is_changing_tier(self) -> bool:
+        """Whether two tiers are at work, to fade from one to the other."""
+        return self._switch is not None and self._switch.is_fading
+
+    def use_tier(self, index: int, *, is_hurried: bool = False) -> None:
+        """Restore by `tiers[index]` from the next frame on, or as soon as a change is over.
+
+        is_hurried: do not fade to it, which takes both tiers for a while, nor wait for anything.
         """
-        self._network_for(lr_size, hr_size=lr_size.fit_inside(self._config.size))
+        self._wanted_tier, self._is_hurried = min(index, len(self.tiers) - 1), is_hurried
+
+    def prepare(self, lr_size: Size) -> None:
+        """Open the networks for a size before its first frame comes, which takes 0.3 to 1 s each.
+
+        Raises ConfigError or BackendError when one cannot be opened.
+        """
+        self._networks_for(lr_size, hr_size=lr_size.fit_inside(self._config.size))
 
     def push(self, frame: Frame) -> list[Frame]:
         """Add the newest frame; HR frames that are ready, in order.
@@ -141,160 +158,137 @@ class Restorer:
         is_held, is_mended = self._concealment.judge(frame)
         is_cut = not is_held and self._cuts.push(frame)
         self._last = frame
-        if self._window is None or self._has_given_up:
-            done += self._drain()
-            return [*done, self._again(frame) if is_held else self._by_lanczos(frame)]
-        features = None if is_held else self._extract(frame)
-        windows = self._window.push(
-            _Seen(frame=frame, features=features, is_held=is_held),
-            starts_scene=is_jump or is_cut or is_mended,
-            is_usable=features is not None,
-        )
-        return done + [self._restore(window) for window in windows]
+        done += self._settle_tier()
+        assert self._switch is not None
+        starts_scene = is_jump or is_cut or is_mended
+        shown = self._switch.push(frame, starts_scene=starts_scene, is_held=is_held)
+        return done + self._counted(shown)
 
     def flush(self) -> list[Frame]:
         """The frames that still wait for a future; the next frame starts a new scene."""
         self._cuts.forget()
-        return self._drain()
+        return [] if self._switch is None else self._counted(self._switch.flush())
 
     def close(self) -> None:
         """Give the networks' memory back; frames not flushed are gone."""
-        for network in self._networks.values():
-            if network is not None:
-                network.backend.close()
+        for networks in self._networks.values():
+            _close(networks)
         self._networks.clear()
-        self._network = self._window = None
+        self._ladder = ()
+        if self._owns_engines:
+            self._engines.close()
 
-    def _drain(self) -> list[Frame]:
-        windows = self._window.flush() if self._window is not None else []
-        return [self._restore(window) for window in windows]
+    def _counted(self, finished: list[Done]) -> list[Frame]:
+        frames = []
+        for done in finished:
+            self._fates[done.fate] += 1
+            self._by_tier[done.tier] += 1
+            if done.fate != "held":
+                self._shown = done.frame
+            frames.append(done.frame if done.fate != "held" else self._again(done.frame))
+        return frames
+
+    def _again(self, frame: Frame) -> Frame:
+        """The last good picture at the time of a damaged one."""
+        assert self._shown is not None  # there was a good frame before, and tiers keep the order
+        return replace(self._shown, pts=frame.pts, entered_ms=frame.entered_ms, is_damaged=True)
+
+    def _settle_tier(self) -> list[Frame]:
+        """Begin the change of tier that is wanted or, after failures, needed."""
+        assert self._switch is not None
+        done: list[Frame] = []
+        last = len(self.tiers) - 1
+        if self._tally.has_given_up and self._switch.tier is not self._lanczos:
+            done = self._counted(self._switch.flush())
+            self._switch = TierSwitch(self._tier(last))
+            self._used_tier = self._wanted_tier = last
+        elif self._wanted_tier != self._used_tier:
+            tier = self._tier(self._wanted_tier)
+            if self._is_hurried:
+                done = self._counted(self._switch.cut(tier))
+            elif self._switch.is_fading:
+                return []
+            else:
+                self._switch.use(tier)
+            self._used_tier = self._wanted_tier
+            log.info("restoring by %s from here on", tier.name)
+        return done
+
+    def _tier(self, index: int) -> Tier:
+        assert self._lanczos is not None
+        if index >= len(self._ladder) or self._tally.has_given_up:
+            return self._lanczos
+        network = self._ladder[index]
+        lookahead = self._config.lookahead
+        manifest = network.artefact.manifest
+        if lookahead is not None and lookahead > manifest.lookahead:
+            log.warning(
+                "%s looks ahead %d frames, not %d", manifest.name, manifest.lookahead, lookahead
+            )
+        return NetworkTier(network, self._lanczos, self._tally, lookahead=lookahead)
 
     def _open_for(self, lr_size: Size) -> None:
         is_first = self._hr_size is None
         if self._hr_size is None:
             self._hr_size = lr_size.fit_inside(self._config.size)
-            self._scaler = LanczosScaler(self._hr_size)
+            self._lanczos = LanczosTier(self._hr_size, self._tally)
         try:
-            self._network = self._network_for(lr_size, hr_size=self._hr_size)
+            self._ladder = self._networks_for(lr_size, hr_size=self._hr_size)
         except EdvrError as error:
             if is_first:
                 self._hr_size = None
                 raise
             log.warning("frames of %s are only resized: %s", lr_size, error)
-            self._network = None
-            self._networks[lr_size] = None
-        self._window = self._window_for(self._network) if self._network else None
+            self._ladder = self._networks[lr_size] = ()
+        self._wanted_tier = self._used_tier = 0
+        self._switch = TierSwitch(self._tier(0))
 
-    def _network_for(self, lr_size: Size, *, hr_size: Size) -> _Network | None:
+    def _networks_for(self, lr_size: Size, *, hr_size: Size) -> tuple[OpenNetwork, ...]:
         if lr_size not in self._networks:
-            self._networks[lr_size] = self._open(lr_size, hr_size)
+            self._networks[lr_size] = self._open_all(lr_size, hr_size)
         self._networks.move_to_end(lr_size)
         while len(self._networks) > _OPEN_SIZES:
-            oldest = self._networks.popitem(last=False)[1]
-            if oldest is not None:
-                oldest.backend.close()
+            _close(self._networks.popitem(last=False)[1])
         return self._networks[lr_size]
 
-    def _open(self, lr_size: Size, hr_size: Size) -> _Network | None:
-        artefact = self._chosen
+    def _open_all(self, lr_size: Size, hr_size: Size) -> tuple[OpenNetwork, ...]:
+        installed = [self._chosen] if self._chosen is not None else []
         if self._config.model == AUTO:
             installed = list_artefacts()
-            artefact = choose_artefact(installed, lr_size=lr_size, hr_size=hr_size)
             if not installed:
                 log.warning("no model is installed, so frames are only resized")
-            if artefact is not None:
-                artefact = load_artefact(artefact.folder)
-        if artefact is None:
-            log.info("%s to %s by Lanczos", lr_size, hr_size)
-            return None
-        padded = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
-        backend = open_backend(self._backend_config, artefact, padded)
-        self._backend_config = backend.config  # what auto found stands for other sizes too
-        log.info("%s to %s by %s, %s", lr_size, hr_size, artefact.manifest.name, backend.name)
-        return _Network(artefact=artefact, backend=backend, padded=padded)
-
-    def _window_for(self, network: _Network) -> SlidingWindow[_Seen]:
-        manifest = network.artefact.manifest
-        lookahead, asked = manifest.lookahead, self._config.lookahead
-        if asked is not None and asked > lookahead:
-            log.warning("%s looks ahead %d frames, not %d", manifest.name, lookahead, asked)
-        if asked is not None:
-            lookahead = min(lookahead, asked)
-        return SlidingWindow(
-            size=manifest.window,
-            reference_index=manifest.window - 1 - manifest.lookahead,
-            lookahead=lookahead,
+        choices = choose_tiers(
+            self._config, installed, self._calibration, lr_size=lr_size, hr_size=hr_size
         )
+        if not choices:
+            log.info("%s to %s by Lanczos", lr_size, hr_size)
+        self._costs_ms |= tier_costs_ms(choices, self._calibration, lr_size)
+        return tuple(self._open(choice, lr_size, hr_size) for choice in choices)
 
-    def _extract(self, frame: Frame) -> Features | None:
-        assert self._network is not None
-        started_s = self._clock_s()
+    def _open(self, choice: TierChoice, lr_size: Size, hr_size: Size) -> OpenNetwork:
+        artefact = choice.artefact
+        if artefact is not self._chosen:
+            artefact = load_artefact(artefact.folder)
+        padded = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
+        wanted = choice.backend
+        if isinstance(wanted, AutoConfig):
+            wanted = self._found or wanted  # what auto found stands for other sizes too
+        backend = self._open_engine(wanted, artefact, padded)
+        self._found = backend.config
+        log.info("%s to %s by %s, %s", lr_size, hr_size, artefact.manifest.name, backend.name)
+        return OpenNetwork(artefact=artefact, backend=backend, padded=padded)
+
+    def _open_engine(self, wanted: BackendConfig, artefact: Artefact, padded: Size) -> Backend:
         try:
-            features = self._network.backend.extract(pad_frame(frame, self._network.padded))
-        except InferenceFailed as error:
-            self._note_failure(error)
-            return None
-        self._time("extract", started_s)
-        return features
+            return self._engines.open(wanted, artefact, padded)
+        except BackendError as error:
+            if self._config.backend != AUTO or isinstance(wanted, AutoConfig):
+                raise
+            log.warning("trying the other backends: %s", error)
+            auto = AutoConfig(threads=self._config.threads)
+            return self._engines.open(auto, artefact, padded)
 
-    def _restore(self, window: Window[_Seen]) -> Frame:
-        reference = window.reference.frame
-        if window.reference.is_held:
-            return self._again(reference)
-        planes = self._fuse(window) if not self._has_given_up else None
-        if planes is None:
-            self._failed += 1
-            return self._by_lanczos(reference, is_wanted=False)
-        self._failures_in_a_row = 0
-        self._restored += 1
-        y, u, v = planes
-        return self._resize(replace(reference, y=y, u=u, v=v, quantiser=None))
 
-    def _again(self, frame: Frame) -> Frame:
-        """The last good picture at the time of a damaged one."""
-        assert self._shown is not None  # there was a good frame before, and windows keep the order
-        self._held += 1
-        return replace(self._shown, pts=frame.pts, entered_ms=frame.entered_ms, is_damaged=True)
-
-    def _fuse(self, window: Window[_Seen]) -> Planes | None:
-        features = [seen.features for seen in window.items if seen.features is not None]
-        if not features:
-            return None
-        assert self._network is not None
-        started_s = self._clock_s()
-        try:
-            planes = self._network.backend.fuse(features)
-        except InferenceFailed as error:
-            self._note_failure(error)
-            return None
-        self._time("fuse", started_s)
-        scale = self._network.artefact.manifest.scale
-        lr_size = window.reference.frame.size
-        return crop_planes(planes, Size(width=lr_size.width * scale, height=lr_size.height * scale))
-
-    def _by_lanczos(self, frame: Frame, *, is_wanted: bool = True) -> Frame:
-        self._resized += is_wanted
-        return replace(self._resize(frame), quantiser=None)
-
-    def _resize(self, frame: Frame) -> Frame:
-        assert self._scaler is not None
-        started_s = self._clock_s()
-        self._shown = self._scaler.scale(frame)
-        if self._shown is not frame:
-            self._time("resize", started_s)
-        return self._shown
-
-    def _time(self, stage: str, started_s: float) -> None:
-        self.timings[stage].add((self._clock_s() - started_s) * 1000)
-
-    def _note_failure(self, error: BackendError) -> None:
-        self._failures_in_a_row += 1
-        self._has_given_up = self._failures_in_a_row >= MAX_FAILURES
-        now_s = self._clock_s()
-        if self._has_given_up:
-            log.error(
-                "the network failed %d times in a row, only resizing: %s", MAX_FAILURES, error
-            )
-        elif now_s - self._logged_s >= LOG_INTERVAL_S:
-            self._logged_s = now_s
-            log.warning("a frame is only resized, since the network failed: %s", error)
+def _close(networks: tuple[OpenNetwork, ...]) -> None:
+    for network in networks:
+        network.backend.close()

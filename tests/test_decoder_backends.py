@@ -4,8 +4,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Literal, get_args
 
 import numpy as np
+import onnx
 import pytest
 
 from decoder import backends
@@ -13,20 +15,53 @@ from decoder.artefact import Artefact
 from decoder.artefact_reference import Planes
 from decoder.backends import (
     AutoConfig,
+    Backend,
     BackendConfig,
+    BackendName,
     OnnxRuntimeConfig,
+    OnnxRuntimeGpuConfig,
     OpenVinoConfig,
+    TensorRtConfig,
+    TorchConfig,
     backend_config,
     open_backend,
 )
-from decoder.backends.contract import window_inputs
+from decoder.backends.contract import NVIDIA_DRIVER, window_inputs
 from stream.errors import BackendUnavailable, ConfigError, InferenceFailed, ModelMismatch
 from stream.frame import Size
 from tests.tiny_artefact import expected_planes, textured_frame, write_tiny_artefact
 
 SIZE = Size(width=32, height=24)
-FLOAT32 = [OnnxRuntimeConfig(threads=1), OpenVinoConfig(threads=1, half=False)]
-ALL = [*FLOAT32, OpenVinoConfig(threads=1), AutoConfig(threads=1)]
+FLOAT32 = [
+    OnnxRuntimeConfig(threads=1),
+    OpenVinoConfig(threads=1, half=False),
+    TorchConfig(threads=1),
+    OnnxRuntimeGpuConfig(provider="cpu", half=False),
+]
+ON_GPU = [
+    TorchConfig(device="cuda"),
+    TorchConfig(device="cuda", compiled=True),
+    OnnxRuntimeGpuConfig(),
+    TensorRtConfig(library="tensorrt_rtx"),
+    TensorRtConfig(library="tensorrt"),
+]
+ALL = [
+    *FLOAT32,
+    OpenVinoConfig(threads=1),
+    OnnxRuntimeGpuConfig(provider="cpu"),
+    AutoConfig(threads=1),
+    *(ON_GPU if NVIDIA_DRIVER.exists() else []),
+]
+
+
+def _open(config: BackendConfig, artefact: Artefact, size: Size) -> Backend:
+    """As `open_backend`; libraries for GPUs may be missing beside one."""
+    if config not in ON_GPU:
+        return open_backend(config, artefact, size)
+    try:
+        return open_backend(config, artefact, size)
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +81,7 @@ def test_a_window_is_restored_as_computed_by_hand(
         textured_frame(seed, width=32, height=24, quantiser=quantiser)
         for seed, quantiser in enumerate((None, 17.0, 51.0))
     ]
-    backend = open_backend(config, artefact, SIZE)
+    backend = _open(config, artefact, SIZE)
     found = backend.fuse([backend.extract(frame) for frame in window])
     assert [plane.shape for plane in found] == [(48, 64), (24, 32), (24, 32)]
     assert _furthest(found, expected_planes(window)) <= (1 if backend.is_half_precision else 0)
@@ -56,7 +91,7 @@ def test_a_window_is_restored_as_computed_by_hand(
 @pytest.mark.parametrize("config", ALL, ids=str)
 def test_features_and_planes_outlive_later_calls(artefact: Artefact, config: BackendConfig) -> None:
     frames = [textured_frame(seed, width=32, height=24) for seed in range(6)]
-    backend = open_backend(config, artefact, SIZE)
+    backend = _open(config, artefact, SIZE)
     early = [backend.extract(frame) for frame in frames[:3]]
     first = backend.fuse(early)
     kept = [plane.copy() for plane in first]
@@ -76,7 +111,7 @@ def test_planes_that_may_not_be_written_to_are_accepted(
     frame = textured_frame(1, width=32, height=24)
     for plane in (frame.y, frame.u, frame.v):
         plane.setflags(write=False)
-    backend = open_backend(config, artefact, SIZE)
+    backend = _open(config, artefact, SIZE)
     found = backend.fuse([backend.extract(frame)] * 3)
     assert _furthest(found, expected_planes([frame] * 3)) <= 1
 
@@ -87,7 +122,7 @@ def test_a_network_that_computes_something_else_is_refused(
 ) -> None:
     broken = write_tiny_artefact(tmp_path / "broken-x2", is_broken=True)
     with pytest.raises(ModelMismatch, match="reference picture"):
-        open_backend(config, broken, SIZE)
+        _open(config, broken, SIZE)
 
 
 @pytest.mark.parametrize("config", FLOAT32, ids=str)
@@ -95,7 +130,7 @@ def test_a_graph_that_is_not_one_is_refused(tmp_path: Path, config: BackendConfi
     damaged = write_tiny_artefact(tmp_path / "damaged-x2")
     for path in damaged.folder.glob("fuse.*"):
         path.write_bytes(b"\x08\x07garbage")
-    with pytest.raises(ModelMismatch, match="cannot open"):
+    with pytest.raises(ModelMismatch, match=r"cannot open|not an ONNX graph"):
         open_backend(config, damaged, SIZE)
 
 
@@ -139,8 +174,9 @@ def _without(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
 def test_a_missing_library_is_named_with_what_to_install(
     artefact: Artefact, config: BackendConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _without(monkeypatch, "onnxruntime", "openvino")
-    with pytest.raises(BackendUnavailable, match=r"pip install (onnxruntime|openvino)"):
+    _without(monkeypatch, "onnxruntime", "openvino", "torch")
+    wanted = r"pip install (onnxruntime|openvino|'edvr-live\[train\]')"
+    with pytest.raises(BackendUnavailable, match=wanted):
         open_backend(config, artefact, SIZE)
 
 
@@ -152,6 +188,49 @@ def test_auto_falls_back_to_the_library_that_is_there(
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
     assert "pip install openvino" in warnings[0].getMessage()
+
+
+@pytest.mark.skipif(NVIDIA_DRIVER.exists(), reason="there is an NVIDIA GPU")
+@pytest.mark.parametrize("config", ON_GPU, ids=str)
+def test_without_a_gpu_its_backends_say_so_before_they_load_anything(
+    artefact: Artefact, config: BackendConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without(monkeypatch, "torch", "onnxruntime", "tensorrt", "tensorrt_rtx")
+    with pytest.raises(BackendUnavailable, match="needs an NVIDIA GPU"):
+        open_backend(config, artefact, SIZE)
+
+
+@pytest.mark.parametrize("device", ["GPU", "NPU"])
+def test_a_device_of_openvino_that_is_not_here_is_unavailable(
+    artefact: Artefact, device: Literal["GPU", "NPU"]
+) -> None:
+    import openvino
+
+    if any(name.startswith(device) for name in openvino.Core().available_devices):
+        pytest.skip(f"there is a {device}")
+    with pytest.raises(BackendUnavailable, match=f"finds no {device} here"):
+        open_backend(OpenVinoConfig(device=device), artefact, SIZE)
+
+
+def test_a_graph_that_one_backend_computes_wrongly_goes_to_the_next_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its GridSample form is another network's, as engines have been seen to compute."""
+    artefact = write_tiny_artefact(tmp_path / "tiny-x2")
+    swapped = onnx.load(str(artefact.fuse_path("grid_sample")))
+    for weight in swapped.graph.initializer:
+        if weight.name == "weight0":
+            weight.CopyFrom(onnx.numpy_helper.from_array(np.array(0.2, np.float32), "weight0"))
+    onnx.save(swapped, str(artefact.fuse_path("grid_sample")))
+    backend = open_backend(AutoConfig(threads=1), artefact, SIZE)
+    assert backend.name == "onnxruntime f32"
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(lines) == 1
+    assert "trying the next backend: openvino" in lines[0]
+    assert "does not reproduce the model's reference picture" in lines[0]
+    for config in (OpenVinoConfig(), TorchConfig(), OnnxRuntimeGpuConfig(provider="cpu")):
+        with pytest.raises(ModelMismatch, match="reference picture"):
+            open_backend(config, artefact, SIZE)
 
 
 def test_auto_with_no_library_says_so(artefact: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,9 +268,15 @@ def test_names_on_the_command_line_become_configs() -> None:
     assert backend_config("auto", threads=2) == AutoConfig(threads=2)
     assert backend_config("onnxruntime") == OnnxRuntimeConfig()
     assert backend_config("openvino") == OpenVinoConfig()
+    assert backend_config("openvino-gpu") == OpenVinoConfig(device="GPU")
+    assert backend_config("tensorrt-rtx") == TensorRtConfig(library="tensorrt_rtx")
+    assert backend_config("torch-cuda") == TorchConfig(device="cuda", compiled=True)
+    assert {type(backend_config(name)) for name in get_args(BackendName)} == set(
+        get_args(BackendConfig)
+    )
 
 
-@pytest.mark.parametrize("kind", [AutoConfig, OnnxRuntimeConfig, OpenVinoConfig])
+@pytest.mark.parametrize("kind", [AutoConfig, OnnxRuntimeConfig, OpenVinoConfig, TorchConfig])
 def test_negative_threads_are_refused(kind: type[AutoConfig]) -> None:
     with pytest.raises(ConfigError, match="threads"):
         kind(threads=-1)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from decoder.artefact import Artefact, Manifest
-from decoder.model_choice import choose_artefact
+from decoder.model_choice import choose_artefacts
 from stream.frame import Size
 
 HD = Size(width=1280, height=720)
@@ -32,7 +32,7 @@ def _model(tier: str, scale: int) -> Artefact:
 def test_a_model_that_does_not_enlarge_is_never_taken_unasked() -> None:
     for tier in ("live-xs", "live-xs-deblur"):
         for lr_size in (HD, Size(width=640, height=360)):
-            assert choose_artefact([_model(tier, 1)], lr_size=lr_size, hr_size=HD) is None
+            assert choose_artefacts([_model(tier, 1)], lr_size=lr_size, hr_size=HD) == []
 
 
 MODELS = [_model("live-m", 2), _model("live-xs", 4), _model("live-xs", 2)]
@@ -56,11 +56,26 @@ def test_the_smallest_scale_that_reaches_the_size_is_taken(
     lr_size: tuple[int, int], name: str | None
 ) -> None:
     size = Size(width=lr_size[0], height=lr_size[1])
-    chosen = choose_artefact(MODELS, lr_size=size, hr_size=HD)
-    assert (chosen.manifest.name if chosen else None) == name
+    chosen = choose_artefacts(MODELS, lr_size=size, hr_size=HD)
+    assert [model.manifest.name for model in chosen] == ([name] if name else [])
+
+
+@pytest.mark.parametrize(
+    ("best_tier", "lr_width", "names"),
+    [
+        ("live-m", 640, ["live-m-x2", "live-s-x2", "live-xs-x2"]),
+        ("live-s", 640, ["live-s-x2", "live-xs-x2"]),
+        ("live-m", 320, ["live-s-x4", "live-xs-x4"]),  # there is no live-m that reaches it
+    ],
+)
+def test_cheaper_tiers_follow_the_best_one(best_tier: str, lr_width: int, names: list[str]) -> None:
+    models = [*MODELS, _model("live-s", 2), _model("live-s", 4)]
+    lr_size = Size(width=lr_width, height=lr_width * 9 // 16)
+    chosen = choose_artefacts(models, lr_size=lr_size, hr_size=HD, best_tier=best_tier)
+    assert [model.manifest.name for model in chosen] == names
 
 
 def test_without_models_of_the_default_tier_it_is_lanczos() -> None:
     lr_size = Size(width=640, height=360)
-    assert choose_artefact([], lr_size=lr_size, hr_size=HD) is None
-    assert choose_artefact([_model("live-m", 2)], lr_size=lr_size, hr_size=HD) is None
+    assert choose_artefacts([], lr_size=lr_size, hr_size=HD) == []
+    assert choose_artefacts([_model("live-m", 2)], lr_size=lr_size, hr_size=HD) == []

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 
 from decoder.config import RestorerConfig
-from decoder.receiver import Receiver, prepared_restorer
+from decoder.receiver import Receiver
+from decoder.restorer_supply import RestorerSupply
 from stream.buffer import LatestBuffer
-from stream.errors import ConfigError, EdvrError, ModelMismatch, PeerError
+from stream.errors import ConfigError, EdvrError, ModelMismatch, PeerError, SignallingError
 from stream.frame import Frame, Size
 from stream.peer import NetworkScope, SendingPeer
 from stream.tracks import SendingVideo
@@ -43,6 +44,24 @@ async def test_a_name_without_an_output_of_its_own_is_refused(tmp_path: Path) ->
             async with publishing(f"{receiver.url}/b"):
                 pass
     assert numbers_in(path) == list(range(5))
+
+
+async def test_a_publisher_beyond_what_the_machine_restores_is_asked_to_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RestorerSupply, "stream_limit", 1)
+    async with running(receiver_config("null:")) as receiver:
+        assert receiver.url is not None
+        async with publishing(f"{receiver.url}/a"):
+            with pytest.raises(SignallingError, match="restores 1 streams at a time") as refusal:
+                async with publishing(f"{receiver.url}/b"):
+                    pass
+            assert refusal.value.retry_after_s == 10
+            async with publishing(f"{receiver.url}/a"):
+                pass  # the same stream again is no further one
+        await until(receiver._is_idle)
+        async with publishing(f"{receiver.url}/b"):
+            pass
 
 
 async def test_an_offer_that_cannot_be_used_leaves_no_task_behind() -> None:
@@ -177,9 +196,9 @@ async def test_a_prepared_restorer_shows_its_first_frame_without_opening_anythin
 ) -> None:
     caplog.set_level("INFO", "decoder")
     model = str(write_tiny_artefact(tmp_path / "tiny-x2").folder)
-    restorer = prepared_restorer(
-        RestorerConfig(size=HR, model=model, backend="onnxruntime", threads=1)
-    )
+    supply = RestorerSupply(RestorerConfig(size=HR, model=model, backend="onnxruntime", threads=1))
+    await supply.open()
+    restorer = supply.take()()
     opened = [
         "160x96 to 320x192 by tiny-x2, onnxruntime f32",
         "80x48 to 320x192 by tiny-x2, onnxruntime f32",
@@ -189,6 +208,7 @@ async def test_a_prepared_restorer_shows_its_first_frame_without_opening_anythin
     assert restorer.model_name == "tiny-x2"
     assert caplog.messages == opened
     restorer.close()
+    supply.close()
 
 
 @pytest.mark.parametrize(("is_broken", "error"), [(True, ModelMismatch), (False, ConfigError)])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from decoder.artefact_reference import Planes, Reference
-from decoder.backends import BackendConfig, Features, OnnxRuntimeConfig
+from decoder.backends import Backend, BackendConfig, Features, OnnxRuntimeConfig
 from decoder.backends.self_check import check_reference, deviation
 from stream.errors import InferenceFailed, ModelMismatch
 from stream.frame import Frame
@@ -19,6 +19,7 @@ class _ComputedByHand:
     """A backend whose graphs are numpy, and off by what the test says."""
 
     name = "by hand"
+    runs_on_cpu = True
     config: BackendConfig = OnnxRuntimeConfig()
 
     def __init__(self, *, off: int = 0, every: int = 1, half: bool = False) -> None:
@@ -34,6 +35,9 @@ class _ComputedByHand:
         y = y.copy()
         y.ravel()[:: self._every] += np.uint8(self._off)
         return y, u, v
+
+    def sibling(self) -> Backend:
+        return self
 
     def close(self) -> None:
         pass

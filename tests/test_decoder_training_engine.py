@@ -21,7 +21,9 @@ def test_a_model_is_compiled_checked_and_timed(live_artefact: Artefact, target: 
 
 
 def test_an_unknown_target_is_answered_with_the_known_ones(live_artefact: Artefact) -> None:
-    with pytest.raises(ConfigError, match="unknown target 'abacus'; known: onnxruntime, openvino"):
+    with pytest.raises(
+        ConfigError, match="unknown target 'abacus'; known: onnxruntime, openvino, tensor"
+    ):
         build_engine(live_artefact, "abacus", Size(width=64, height=32))
 
 

@@ -54,9 +54,14 @@ def expected_planes(window: Sequence[Frame], *, scale: int = 2) -> Planes:
 
 
 def write_tiny_artefact(
-    folder: Path, *, scale: int = 2, is_broken: bool = False, fails_above_mean: float | None = None
+    folder: Path,
+    *,
+    scale: int = 2,
+    is_broken: bool = False,
+    fails_above_mean: float | None = None,
+    tier: str | None = None,
 ) -> Artefact:
-    """Write the network into `folder`, which names it.
+    """Write the network into `folder`, which names it, and its tier unless that is given.
 
     is_broken: its reference promises something else than it computes.
     fails_above_mean: fuse fails at run time when the mean of the reference's luma is above it.
@@ -73,7 +78,7 @@ def write_tiny_artefact(
     manifest = Manifest(
         name=folder.name,
         version="1",
-        tier=folder.name.rpartition("-x")[0] or folder.name,
+        tier=tier or folder.name.rpartition("-x")[0] or folder.name,
         scale=scale,
         window=3,
         lookahead=LOOKAHEAD,

@@ -15,13 +15,17 @@ import numpy as np
 
 from decoder.artefact import Artefact
 from decoder.backends.contract import (
+    INSTALLABLE,
     AutoConfig,
     Backend,
     BackendConfig,
     BackendName,
     Features,
     OnnxRuntimeConfig,
+    OnnxRuntimeGpuConfig,
     OpenVinoConfig,
+    TensorRtConfig,
+    TorchConfig,
     backend_config,
 )
 from decoder.backends.self_check import check_reference
@@ -35,7 +39,10 @@ __all__ = [
     "BackendName",
     "Features",
     "OnnxRuntimeConfig",
+    "OnnxRuntimeGpuConfig",
     "OpenVinoConfig",
+    "TensorRtConfig",
+    "TorchConfig",
     "backend_config",
     "open_backend",
 ]
@@ -47,6 +54,9 @@ _TRIAL_FRAMES = 3
 
 _TRIAL_BUDGET_MS = 150.0
 """No further frame is timed once this is spent: a slow backend must not delay the start."""
+
+_ALWAYS_INSTALLED = ("openvino", "onnxruntime")
+"""That others are missing, or their devices, is nothing to speak of."""
 
 _FAST_ENOUGH_MS = 16.0
 """A backend that makes 60 frames a second is taken without trying the others."""
@@ -72,9 +82,25 @@ def open_backend(config: BackendConfig, artefact: Artefact, lr_size: Size) -> Ba
 
             return _open_checked(partial(OnnxRuntimeBackend, config, artefact), artefact, lr_size)
         case OpenVinoConfig():
-            from decoder.backends.openvino_cpu import OpenVinoBackend
+            from decoder.backends.openvino_device import OpenVinoBackend
 
             return _open_checked(partial(OpenVinoBackend, config, artefact), artefact, lr_size)
+        case OnnxRuntimeGpuConfig():
+            from decoder.backends.onnxruntime_gpu import OnnxRuntimeGpuBackend
+
+            return _open_checked(
+                partial(OnnxRuntimeGpuBackend, config, artefact), artefact, lr_size
+            )
+        case TorchConfig():
+            from decoder.backends.torch_graph import TorchBackend
+
+            return _open_checked(partial(TorchBackend, config, artefact), artefact, lr_size)
+        case TensorRtConfig():
+            from decoder.backends.tensorrt_gpu import TensorRtBackend
+
+            # One engine for both sizes, so that the one that is used is the one that is checked.
+            opener = partial(TensorRtBackend, config, artefact, tuned_for=lr_size)
+            return _open_checked(opener, artefact, lr_size)
         case _:
             assert_never(config)
 
@@ -94,13 +120,14 @@ def _open_fastest(config: AutoConfig, artefact: Artefact, lr_size: Size) -> Back
     fastest: Backend | None = None
     fastest_ms = float("inf")
     refusals: list[BackendError] = []
-    candidates: tuple[OpenVinoConfig | OnnxRuntimeConfig, ...] = (
-        OpenVinoConfig(threads=config.threads),
-        OnnxRuntimeConfig(threads=config.threads),
-    )
-    for candidate in candidates:
+    for name in INSTALLABLE:
         try:
-            backend = open_backend(candidate, artefact, lr_size)
+            backend = open_backend(backend_config(name, threads=config.threads), artefact, lr_size)
+        except BackendUnavailable as error:
+            if name in _ALWAYS_INSTALLED:
+                log.warning("trying the next backend: %s", error)
+                refusals.append(error)
+            continue
         except BackendError as error:
             log.warning("trying the next backend: %s", error)
             refusals.append(error)

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -15,7 +16,32 @@ from decoder.artefact_reference import Planes
 from stream.errors import BackendUnavailable, ConfigError, InferenceFailed, ModelMismatch
 from stream.frame import Frame, Plane, Size
 
-BackendName = Literal["auto", "onnxruntime", "openvino"]
+BackendName = Literal[
+    "auto",
+    "tensorrt-rtx",
+    "tensorrt",
+    "onnxruntime-cuda",
+    "onnxruntime-tensorrt",
+    "torch-cuda",
+    "openvino-gpu",
+    "openvino-npu",
+    "openvino",
+    "onnxruntime",
+    "torch",
+]
+
+INSTALLABLE: tuple[BackendName, ...] = (
+    "tensorrt-rtx",
+    "tensorrt",
+    "onnxruntime-cuda",
+    "torch-cuda",
+    "openvino-gpu",
+    "openvino",
+    "onnxruntime",
+)
+"""What `auto` tries, where it is installed and has its device; the likely fastest first. Of the
+others one takes minutes to compile (onnxruntime-tensorrt), one is slow (torch on a CPU), and one
+runs few networks (openvino-npu)."""
 
 LibraryObject: TypeAlias = Any  # Any: the inference libraries ship no types
 """A module, session, tensor or port of an inference library."""
@@ -54,6 +80,16 @@ class Backend(Protocol):
         Raises InferenceFailed when the library fails.
         """
 
+    @property
+    def runs_on_cpu(self) -> bool:
+        """Whether it takes the cores that everything else runs on."""
+
+    def sibling(self) -> Backend:
+        """Another one on the same compiled graphs and weights, for another stream and thread.
+
+        Features belong to the one that extracted them. Closing one leaves the others working.
+        """
+
     def close(self) -> None:
         """Give the library's memory back; nothing may be called afterwards."""
 
@@ -72,17 +108,54 @@ class OnnxRuntimeConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenVinoConfig:
-    """OpenVINO on the CPU, in bfloat16 where the CPU has it and `half` is wanted.
+class OnnxRuntimeGpuConfig:
+    """ONNX Runtime on an NVIDIA GPU, by its CUDA or its TensorRT provider; float16 for `half`.
 
-    threads: 0 = one per core.
+    provider "cpu" runs the same path where there is no GPU, for tests.
+    """
+
+    provider: Literal["cuda", "tensorrt", "cpu"] = "cuda"
+    half: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVinoConfig:
+    """OpenVINO, on a CPU in bfloat16 where it has that and `half` is wanted.
+
+    threads: of a CPU; 0 = one per core. device: GPU and NPU are Intel's, and compute in float16.
     """
 
     threads: int = 0
     half: bool = True
+    device: Literal["CPU", "GPU", "NPU"] = "CPU"
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchConfig:
+    """PyTorch: the reference, and for GPUs that no other library takes.
+
+    half: float16, on CUDA only. compiled: by torch.compile; with CUDA also replayed as one CUDA
+    graph. threads: of a CPU; 0 = one per core.
+    """
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = 0
+    half: bool = True
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        check_threads(self.threads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRtConfig:
+    """TensorRT, or TensorRT-RTX, which has the same interface; float16 for `half`."""
+
+    library: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt_rtx"
+    half: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,20 +168,43 @@ class AutoConfig:
         check_threads(self.threads)
 
 
-BackendConfig: TypeAlias = OnnxRuntimeConfig | OpenVinoConfig | AutoConfig
+BackendConfig: TypeAlias = (
+    OnnxRuntimeConfig
+    | OnnxRuntimeGpuConfig
+    | OpenVinoConfig
+    | TorchConfig
+    | TensorRtConfig
+    | AutoConfig
+)
 
 
 def backend_config(name: BackendName, *, threads: int = 0) -> BackendConfig:
     """The config behind a name on the command line. Raises ConfigError for an unknown name."""
-    match name:
-        case "auto":
-            return AutoConfig(threads=threads)
-        case "onnxruntime":
-            return OnnxRuntimeConfig(threads=threads)
-        case "openvino":
-            return OpenVinoConfig(threads=threads)
-        case _:
-            raise ConfigError(f"unknown backend {name!r}; known: auto, onnxruntime, openvino")
+    configs: dict[str, BackendConfig] = {
+        "auto": AutoConfig(threads=threads),
+        "tensorrt-rtx": TensorRtConfig(),
+        "tensorrt": TensorRtConfig(library="tensorrt"),
+        "onnxruntime-cuda": OnnxRuntimeGpuConfig(),
+        "onnxruntime-tensorrt": OnnxRuntimeGpuConfig(provider="tensorrt"),
+        "torch-cuda": TorchConfig(device="cuda", compiled=True),
+        "openvino-gpu": OpenVinoConfig(device="GPU"),
+        "openvino-npu": OpenVinoConfig(device="NPU"),
+        "openvino": OpenVinoConfig(threads=threads),
+        "onnxruntime": OnnxRuntimeConfig(threads=threads),
+        "torch": TorchConfig(threads=threads),
+    }
+    if name not in configs:
+        raise ConfigError(f"unknown backend {name!r}; known: {', '.join(configs)}")
+    return configs[name]
+
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def need_nvidia_gpu(wanted_by: str) -> None:
+    """Raises BackendUnavailable at once, before any library is loaded, without NVIDIA's driver."""
+    if not NVIDIA_DRIVER.exists():
+        raise BackendUnavailable(f"{wanted_by} needs an NVIDIA GPU with its driver; there is none")
 
 
 def check_threads(threads: int) -> None:

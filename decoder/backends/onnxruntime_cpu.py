@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from decoder.artefact import Artefact
 from decoder.artefact_reference import Planes, quantiser_input
@@ -29,6 +30,7 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime f32"
     is_half_precision = False
+    runs_on_cpu = True
 
     def __init__(self, config: OnnxRuntimeConfig, artefact: Artefact, lr_size: Size) -> None:
         """Raises BackendUnavailable when not installed, ModelMismatch for unusable graphs."""
@@ -62,6 +64,10 @@ class OnnxRuntimeBackend:
         inputs = {name: window[i][k] for name, (i, k) in self._window_inputs.items()}
         y, u, v = (value.numpy() for value in self._run(self._fuse, _PLANES, inputs))
         return checked_planes(y, u, v, self._hr_size)
+
+    def sibling(self) -> OnnxRuntimeBackend:
+        """See `Backend.sibling`: sessions may run on several threads at once."""
+        return copy(self)
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -150,11 +150,22 @@ def info(config: Annotated[InfoConfig | None, Parameter(name="*")] = None) -> No
 
 @app.command
 def build(config: Annotated[BuildConfig, Parameter(name="*")]) -> None:
-    """Compile a model for this machine, check its picture, and time it."""
+    """Compile a model for this machine, check its picture, and time it.
+
+    Engines for tensorrt-rtx are built ahead, without a GPU, and checked where they are opened.
+    """
     from decoder.artefact import find_artefact
-    from decoder.training.engine import build_engine, default_lr_size
+    from decoder.training.engine import AHEAD_TARGETS, build_ahead, build_engine, default_lr_size
 
     artefact = find_artefact(config.model)
+    if config.target in AHEAD_TARGETS:
+        size = config.lr_size or default_lr_size(artefact)
+        ahead = build_ahead(artefact, config.target, size, capability=config.capability)
+        print(
+            f"{artefact.manifest.name} on {config.target}: built for {ahead.lr_size} in"
+            f" {ahead.build_s:.1f} s, {ahead.engine_bytes / 1e6:.1f} MB, kept; checked when opened"
+        )
+        return
     report = build_engine(artefact, config.target, config.lr_size or default_lr_size(artefact))
     print(
         f"{artefact.manifest.name} on {report.backend}: compiled for {report.lr_size} and checked"

@@ -206,7 +206,10 @@ class BuildConfig:
     """Name or folder of a model."""
 
     target: str = "openvino"
-    """Inference library."""
+    """Inference library: openvino, onnxruntime, tensorrt-rtx or tensorrt."""
 
     lr_size: PictureSizeOrAuto = None
     """Size that travels; what makes 1280x720 unless given."""
+
+    capability: str | None = None
+    """For tensorrt-rtx: only this kind of GPU, for example SM89; all kinds unless given."""

@@ -9,8 +9,9 @@ from statistics import median
 import numpy as np
 
 from decoder.artefact import Artefact
-from decoder.backends import OnnxRuntimeConfig, OpenVinoConfig, open_backend
+from decoder.backends import OnnxRuntimeConfig, OpenVinoConfig, TensorRtConfig, open_backend
 from decoder.backends.self_check import Deviation, check_reference
+from decoder.backends.tensorrt_build import engine_sizes, plans
 from decoder.edge_padding import padded_size
 from stream.errors import ConfigError
 from stream.frame import NEUTRAL_CHROMA, Frame, Size
@@ -23,6 +24,13 @@ _TARGETS: dict[str, OnnxRuntimeConfig | OpenVinoConfig] = {
     "openvino": OpenVinoConfig(),
 }
 TARGETS = tuple(_TARGETS)
+
+_AHEAD: dict[str, TensorRtConfig] = {
+    "tensorrt-rtx": TensorRtConfig(library="tensorrt_rtx"),
+    "tensorrt": TensorRtConfig(library="tensorrt"),
+}
+AHEAD_TARGETS = tuple(_AHEAD)
+"""Libraries whose engines take long to build, and are kept."""
 
 _TIMED_FRAMES = 10
 
@@ -42,6 +50,36 @@ class EngineReport:
     frame_ms: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AheadReport:
+    """Engines that wait in the cache for a receiver to open them, and be checked then."""
+
+    lr_size: Size
+    build_s: float
+    engine_bytes: int
+
+
+def build_ahead(
+    artefact: Artefact, target: str, lr_size: Size, *, capability: str | None = None
+) -> AheadReport:
+    """Build the engines of one of `AHEAD_TARGETS` for LR frames of `lr_size`, and keep them.
+
+    capability: only for this kind of GPU, for example SM89. TensorRT-RTX needs no GPU for it.
+    Raises ConfigError for an unknown target, BackendUnavailable when its library is not installed,
+    ModelMismatch when it cannot build a graph.
+    """
+    if target not in _AHEAD:
+        raise ConfigError(f"unknown target {target!r}; known: {', '.join(AHEAD_TARGETS)}")
+    size = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
+    started_s = time.perf_counter()
+    built = plans(_AHEAD[target], artefact, engine_sizes(artefact, size), capability=capability)
+    return AheadReport(
+        lr_size=size,
+        build_s=time.perf_counter() - started_s,
+        engine_bytes=len(built.extract) + len(built.fuse),
+    )
+
+
 def default_lr_size(artefact: Artefact) -> Size:
     """The LR size, in the model's multiples, that a 1280x720 picture is made from."""
     scale = artefact.manifest.scale
@@ -56,7 +94,8 @@ def build_engine(artefact: Artefact, target: str, lr_size: Size) -> EngineReport
     ModelMismatch when the engine does not reproduce the model's reference picture.
     """
     if target not in _TARGETS:
-        raise ConfigError(f"unknown target {target!r}; known: {', '.join(TARGETS)}")
+        known = ", ".join((*TARGETS, *AHEAD_TARGETS))
+        raise ConfigError(f"unknown target {target!r}; known: {known}")
     config, reference = _TARGETS[target], artefact.reference()
     size = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
     small = open_backend(config, artefact, reference.size)

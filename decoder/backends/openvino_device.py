@@ -1,8 +1,9 @@
-"""OpenVINO on the CPU: bfloat16 where the CPU has it, deformable convolution by GridSample."""
+"""OpenVINO: bfloat16 on a CPU that has it, float16 on Intel's GPU and NPU; GridSample's form."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from decoder.backends.contract import (
     thread_count,
     window_inputs,
 )
-from stream.errors import InferenceFailed, ModelMismatch
+from stream.errors import BackendUnavailable, InferenceFailed, ModelMismatch
 from stream.frame import Frame, Size
 
 
@@ -38,8 +39,11 @@ class OpenVinoBackend:
         scale = artefact.manifest.scale
         self._hr_size = Size(width=lr_size.width * scale, height=lr_size.height * scale)
         core = self._library.Core()
-        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self.is_half_precision = config.half and "BF16" in capabilities
+        if not any(name.partition(".")[0] == config.device for name in core.available_devices):
+            raise BackendUnavailable(f"openvino finds no {config.device} here")
+        capabilities = core.get_property(config.device, "OPTIMIZATION_CAPABILITIES")
+        self._half = "bf16" if self.runs_on_cpu else "f16"
+        self.is_half_precision = config.half and self._half.upper() in _short(capabilities)
         try:
             self._open(core, artefact)
         except RuntimeError as error:
@@ -48,7 +52,13 @@ class OpenVinoBackend:
     @property
     def name(self) -> str:
         """See `Backend.name`."""
-        return "openvino bf16" if self.is_half_precision else "openvino f32"
+        device = "" if self.runs_on_cpu else f" {self.config.device}"
+        return f"openvino{device} {self._half if self.is_half_precision else 'f32'}"
+
+    @property
+    def runs_on_cpu(self) -> bool:
+        """See `Backend.runs_on_cpu`."""
+        return self.config.device == "CPU"
 
     def extract(self, frame: Frame) -> Features:
         """See `Backend.extract`."""
@@ -77,6 +87,13 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise InferenceFailed(f"openvino failed: {_first_line(error)}") from error
         return checked_planes(y, u, v, self._hr_size)
+
+    def sibling(self) -> OpenVinoBackend:
+        """See `Backend.sibling`: the compiled graphs are shared, requests are not."""
+        other = copy(self)
+        other._extract = self._extract.get_compiled_model().create_infer_request()
+        other._fuse = self._fuse.get_compiled_model().create_infer_request()
+        return other
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -118,18 +135,19 @@ class OpenVinoBackend:
             step.model().set_layout(self._library.Layout("NCHW"))
             step.tensor().set_layout(self._library.Layout("NHWC"))
             if self.is_half_precision:
-                step.tensor().set_element_type(self._library.Type.bf16)
+                step.tensor().set_element_type(getattr(self._library.Type, self._half))
         return steps.build()
 
     def _compile(self, core: LibraryObject, model: LibraryObject) -> LibraryObject:
-        settings = {
+        settings: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if self.is_half_precision else "f32",
-            "INFERENCE_NUM_THREADS": thread_count(self.config.threads),
-            # Codecs and the network use the same cores: bound to one, a thread would wait for them.
-            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": self._half if self.is_half_precision else "f32",
         }
-        return core.compile_model(model, "CPU", settings).create_infer_request()
+        if self.runs_on_cpu:
+            settings["INFERENCE_NUM_THREADS"] = thread_count(self.config.threads)
+            # Codecs and the network use the same cores: bound to one, a thread would wait for them.
+            settings["ENABLE_CPU_PINNING"] = False
+        return core.compile_model(model, self.config.device, settings).create_infer_request()
 
     def _run(self, request: LibraryObject, ports: list[int]) -> list[LibraryObject]:
         graph = request.get_compiled_model()
@@ -141,6 +159,11 @@ class OpenVinoBackend:
             outputs.append(tensor)
         request.infer()
         return outputs
+
+
+def _short(capabilities: Iterable[str]) -> set[str]:
+    """OpenVINO calls the same type BF16, and FP16 what its own precision hint calls f16."""
+    return {name.replace("FP", "F") for name in capabilities}
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,159 @@
+"""Picks the tier that keeps up, frame by frame, so that load costs sharpness before frames. Pure.
+
+Tiers are counted from 0, the best one, to the cheapest, which is Lanczos. Down: as soon as frames
+queue up, or restoring one takes nearly as long as the next one takes to come, to the next tier that
+should fit; at once to the last one when the queue is long. Up, one tier at a time: when the next
+better one would fit with room to spare, after a quiet time that doubles whenever the last step up
+had to be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+FULL_SHARE = 0.95
+"""Of a frame interval: a tier that takes this long, over a few frames, is about to fall behind."""
+
+SPARE_SHARE = 0.7
+"""What a better tier may take of the interval: 30 % are left for codecs and for bad moments."""
+
+QUEUE_FRAMES = 2
+"""Waiting behind the frame to restore, twice in a row: restoration is late, not just unlucky."""
+
+LONG_QUEUE_FRAMES = 5
+"""Waiting: at this tier the delay has grown too far for a step at a time."""
+
+FAR_TOO_SLOW = 2.0
+"""Intervals that one frame took: three more while fading would be seen as a stall."""
+
+NEARLY_FULL_FRAMES = 15
+"""Waiting: whatever the reason, such as a burst from the network, the buffer must not overflow."""
+
+SETTLE_FRAMES = 6
+"""Frames after a step before the next one: three are mixed of both tiers, three show its effect."""
+
+QUIET_MS, LONGEST_QUIET_MS = 2000.0, 60_000.0
+"""Without a reason to step down for this long before a step up; doubled after each failed one."""
+
+RELAPSE_MS = 10_000.0
+"""A step down within this time of the step up means that the step up was a mistake."""
+
+SMOOTHING = 1 / 8
+"""Share of the newest frame in the mean time that a tier takes."""
+
+
+class Governor:
+    """One stream's. Ask `choose` before each frame, tell `note` after it; time never goes back."""
+
+    def __init__(self, tiers: int, *, costs_ms: Sequence[float | None] = ()) -> None:
+        """costs_ms: what a frame takes in each tier when nothing disturbs, as far as known."""
+        if tiers < 1:
+            raise ValueError(f"at least one tier is needed, got {tiers}")
+        self._nominal_ms = [*costs_ms, *[None] * (tiers - len(costs_ms))][:tiers]
+        self._mean_ms: list[float | None] = [None] * tiers
+        self._tier = 0
+        self._frames_here = self._noted = 0  # since the last step
+        self._last_ms = 0.0
+        self._is_hurried = False
+        self._late_in_a_row = 0
+        self._quiet_ms = QUIET_MS
+        self._quiet_since_ms: float | None = None
+        self._stepped_up_ms = float("-inf")
+
+    @property
+    def tier(self) -> int:
+        """In use."""
+        return self._tier
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether the last step down leaves no time to fade."""
+        return self._is_hurried
+
+    @property
+    def is_at_bottom(self) -> bool:
+        """Whether there is no cheaper tier, and this one has had time to show what it can do."""
+        is_last = self._tier == len(self._mean_ms) - 1
+        return is_last and (self._frames_here >= SETTLE_FRAMES or len(self._mean_ms) == 1)
+
+    def choose(self, *, waiting: int, interval_ms: float, now_ms: float) -> int:
+        """The tier for the next frame.
+
+        waiting: frames queued behind it; interval_ms: between two frames of the stream.
+        """
+        if self._quiet_since_ms is None:
+            self._quiet_since_ms = now_ms
+        # While a frame takes little of its interval, a queue came from the network and shrinks.
+        is_slow = self._takes_more_than(SPARE_SHARE * interval_ms)
+        is_late = is_slow and waiting >= QUEUE_FRAMES
+        self._late_in_a_row = self._late_in_a_row + 1 if is_late else 0
+        self._frames_here += 1
+        last = len(self._mean_ms) - 1
+        is_full = self._takes_more_than(FULL_SHARE * interval_ms)
+        is_stuck = waiting >= QUEUE_FRAMES and self._last_ms > FAR_TOO_SLOW * interval_ms
+        is_long = waiting >= NEARLY_FULL_FRAMES or (is_slow and waiting >= LONG_QUEUE_FRAMES)
+        if self._tier < last and (is_stuck or is_long):
+            self._step(last, now_ms, is_hurried=True)
+        elif is_late or is_full:
+            self._quiet_since_ms = now_ms
+            is_sure = self._late_in_a_row >= 2 or is_full
+            if is_sure and self._frames_here > SETTLE_FRAMES and self._tier < last:
+                self._step(self._next_that_fits(interval_ms), now_ms)
+        elif self._tier > 0 and now_ms - self._quiet_since_ms >= self._quiet_ms:
+            if self._fits(self._tier - 1, interval_ms, own_ms=self._mean_ms[self._tier]):
+                self._step(self._tier - 1, now_ms)
+            self._quiet_since_ms = now_ms
+        elif now_ms - self._stepped_up_ms >= 2 * self._quiet_ms + RELAPSE_MS:
+            self._quiet_ms = QUIET_MS  # it has held for long: what was then is no measure any more
+        return self._tier
+
+    def note(self, took_ms: float, *, is_mixed: bool = False) -> None:
+        """How long the last frame took; is_mixed: in two tiers, to fade to the present one."""
+        self._last_ms = took_ms
+        if is_mixed:
+            return
+        mean = self._mean_ms[self._tier]
+        self._noted += 1
+        share = max(SMOOTHING, 1 / self._noted)  # a slow first frame must not stand for all
+        mean = took_ms if mean is None else mean + share * (took_ms - mean)
+        self._mean_ms[self._tier] = mean
+        nominal = self._nominal_ms[self._tier]
+        if self._frames_here > SETTLE_FRAMES and (nominal is None or mean < nominal):
+            self._nominal_ms[self._tier] = mean
+
+    def _takes_more_than(self, limit_ms: float) -> bool:
+        mean = self._mean_ms[self._tier]
+        return mean is not None and mean > limit_ms
+
+    def _next_that_fits(self, interval_ms: float) -> int:
+        """The best cheaper tier that is expected to keep up, or the last one."""
+        last = len(self._mean_ms) - 1
+        own_ms = max(self._last_ms, self._mean_ms[self._tier] or 0.0)
+        fitting = (
+            tier
+            for tier in range(self._tier + 1, last)
+            if self._fits(tier, interval_ms, own_ms=own_ms)
+        )
+        return next(fitting, last)
+
+    def _fits(self, tier: int, interval_ms: float, *, own_ms: float | None) -> bool:
+        """Whether a tier is expected to keep up, slowed down as the present one is.
+
+        own_ms: what the present tier takes. A tier that nobody ever timed has to be tried.
+        """
+        nominal, own_nominal = self._nominal_ms[tier], self._nominal_ms[self._tier]
+        if nominal is None:
+            return True
+        slowed = 1.0 if own_ms is None or own_nominal is None else max(1.0, own_ms / own_nominal)
+        return nominal * slowed <= SPARE_SHARE * interval_ms
+
+    def _step(self, tier: int, now_ms: float, *, is_hurried: bool = False) -> None:
+        self._is_hurried = is_hurried
+        if tier < self._tier:
+            self._stepped_up_ms = now_ms
+        elif now_ms - self._stepped_up_ms < RELAPSE_MS:
+            self._quiet_ms = min(2 * self._quiet_ms, LONGEST_QUIET_MS)
+        self._tier, self._frames_here, self._late_in_a_row = tier, 0, 0
+        self._mean_ms[tier], self._noted = None, 0  # what it was is of another time
+        self._last_ms = 0.0
+        self._quiet_since_ms = now_ms

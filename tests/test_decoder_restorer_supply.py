@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from decoder import restorer_supply
+from decoder.artefact import Artefact
+from decoder.calibration import Calibration
+from decoder.calibration_cache import load_calibration, save_calibration
+from decoder.config import RestorerConfig
+from decoder.restorer_supply import UNMEASURED_STREAMS, RestorerSupply
+from stream.frame import Size
+from tests.live_peers import until
+from tests.tiny_artefact import write_tiny_artefact
+
+HR, LR = Size(width=64, height=48), Size(width=32, height=24)
+
+
+@pytest.fixture
+def artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artefact:
+    monkeypatch.setattr(restorer_supply, "_POLL_S", 0.01)
+    monkeypatch.setattr(restorer_supply, "IDLE_BEFORE_CALIBRATION_S", 0.03)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return write_tiny_artefact(tmp_path / "tiny-x2")
+
+
+def _config(artefact: Artefact) -> RestorerConfig:
+    return RestorerConfig(size=HR, model=str(artefact.folder), threads=1)
+
+
+async def test_a_machine_is_measured_once_while_nobody_publishes(artefact: Artefact) -> None:
+    supply = RestorerSupply(_config(artefact))
+    await supply.open()
+    assert supply.stream_limit == UNMEASURED_STREAMS
+    await supply.calibrate_when_idle(lambda: True)
+    known = load_calibration()
+    assert known.fastest(artefact, LR, threads=1) is not None
+    assert supply.stream_limit > UNMEASURED_STREAMS  # it takes well under a millisecond
+    restorer = supply.take()()
+    assert restorer.tier_costs_ms["tiny-x2"] > 0
+    restorer.close()
+    supply.close()
+
+    again = RestorerSupply(_config(artefact))
+    await again.open()
+    async with asyncio.timeout(1):
+        await again.calibrate_when_idle(lambda: False)  # nothing is left to measure
+    again.close()
+
+
+async def test_a_publisher_keeps_the_machine_from_being_measured(artefact: Artefact) -> None:
+    supply = RestorerSupply(_config(artefact))
+    await supply.open()
+    asked = 0
+
+    def is_busy_at_once() -> bool:
+        """Quiet until the measuring begins."""
+        nonlocal asked
+        asked += 1
+        return asked <= 3
+
+    calibrating = asyncio.create_task(supply.calibrate_when_idle(is_busy_at_once))
+    await until(lambda: asked > 5)
+    calibrating.cancel()
+    supply.close()
+    await asyncio.gather(calibrating, return_exceptions=True)
+    assert load_calibration().fastest(artefact, LR, threads=1) is None
+
+
+async def test_what_is_known_from_before_is_used_from_the_start(artefact: Artefact) -> None:
+    supply = RestorerSupply(_config(artefact))
+    await supply.open()
+    await supply.calibrate_when_idle(lambda: True)
+    supply.close()
+    known = load_calibration()
+    only_onnxruntime = Calibration(
+        measurements=tuple(row for row in known.measurements if row.backend != "openvino")
+    )
+    save_calibration(only_onnxruntime)
+    supply = RestorerSupply(_config(artefact))
+    await supply.open()
+    restorer = supply.take()()
+    restorer.use_tier(0)
+    first_networks = next(iter(restorer._networks.values()))
+    assert first_networks[0].backend.name == "onnxruntime f32"
+    restorer.close()
+    supply.close()
