@@ -74,8 +74,13 @@ def is_empty(buffer: LatestBuffer[Frame]) -> bool:
     return len(buffer) == 0
 
 
-def play(rig: Rig, publisher: Publisher, numbers: range, *, first_pts: int = 0) -> None:
-    """Put frames as fast as they are taken, so that none is dropped."""
+def play(
+    rig: Rig, publisher: Publisher, numbers: range, *, first_pts: int = 0, step: int = STEP
+) -> None:
+    """Put frames as fast as they are taken, so that none is dropped.
+
+    step: from pts to pts; the larger, the more time a frame may take before a machine is too slow.
+    """
     for number in numbers:
-        publisher.put(number, pts=first_pts + number * STEP)
+        publisher.put(number, pts=first_pts + number * step)
         wait_until(lambda: len(publisher.video) < 10)

@@ -13,6 +13,7 @@ from decoder.config import RestorerConfig
 from decoder.pipeline import Pipeline
 from decoder.restorer import Restorer
 from stream.errors import EdvrError
+from stream.frame import CLOCK_HZ
 from tests.live_media import tone
 from tests.marked_pictures import STEP, numbers_in
 from tests.pipeline_rig import HR, LANCZOS, LR, Publisher, is_empty, play, running, wait_until
@@ -32,7 +33,7 @@ def test_every_frame_comes_out_once_in_order_and_is_counted(
     config = RestorerConfig(size=HR, model=str(artefact.folder), backend="onnxruntime", threads=1)
     with running(str(path), restorer=lambda: Restorer(config)) as rig:
         publisher = rig.publish()
-        play(rig, publisher, range(40))
+        play(rig, publisher, range(40), step=CLOCK_HZ // 5)
         rig.restored(40)  # the last one too, without a frame after it
         rig.pipeline.close()
         counts = rig.pipeline.counts()
