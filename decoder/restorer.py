@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
-from decoder.backends.contract import AutoConfig, Backend, BackendConfig
+from decoder.artefact import Artefact, find_artefact
 from decoder.backends.engine_pool import EnginePool
 from decoder.calibration import Calibration
 from decoder.concealment import Concealment
 from decoder.config import RestorerConfig
-from decoder.edge_padding import padded_size
 from decoder.model_choice import AUTO, LANCZOS
+from decoder.network_shelf import Networks, NetworkShelf
 from decoder.restorer_counts import RestorerCounts
-from decoder.tier_choice import TierChoice, choose_tiers, tier_costs_ms
-from decoder.tier_stream import Done, LanczosTier, NetworkTier, OpenNetwork, Tally, Tier
+from decoder.tier_stream import Done, LanczosTier, NetworkTier, Tally, Tier
 from decoder.tier_switch import TierSwitch
-from stream.errors import BackendError, EdvrError
+from stream.errors import EdvrError
 from stream.frame import CLOCK_HZ, Frame, Size
 from stream.scene_cut import SceneCutDetector
 from stream.stats import Percentiles
@@ -29,9 +27,6 @@ log = logging.getLogger(__name__)
 
 MAX_PTS_STEP = CLOCK_HZ
 """A gap of more than 1 s: whatever comes after it has moved on too far to be aligned."""
-
-_OPEN_SIZES = 3
-"""Sizes with networks kept open: a stream that changes its size mostly returns to an old one."""
 
 
 class Restorer:
@@ -50,25 +45,31 @@ class Restorer:
         *,
         engines: EnginePool | None = None,
         calibration: Calibration | None = None,
+        opens_beside: bool = False,
         clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         """engines: shared with other streams; calibration: what is known of this machine.
+        opens_beside: when the size changes, frames are resized until the network for it is open;
+        otherwise they wait for it.
 
         Raises ConfigError or ModelMismatch for an unknown or damaged model.
         """
         self._config = config
-        self._chosen: Artefact | None = None
+        chosen: Artefact | None = None
         if config.model not in (AUTO, LANCZOS):
-            self._chosen = find_artefact(config.model)
+            chosen = find_artefact(config.model)
         self._owns_engines = engines is None
         self._engines = EnginePool() if engines is None else engines
-        self._calibration = Calibration() if calibration is None else calibration
-        self._found: BackendConfig | None = None
-        self._networks: OrderedDict[Size, tuple[OpenNetwork, ...]] = OrderedDict()
+        self._shelf = NetworkShelf(
+            config,
+            chosen=chosen,
+            engines=self._engines,
+            calibration=Calibration() if calibration is None else calibration,
+        )
+        self._opens_beside, self._is_opening = opens_beside, False
         self._tally = Tally(clock_s=clock_s)
         self._lanczos: LanczosTier | None = None
-        self._ladder: tuple[OpenNetwork, ...] = ()
-        self._costs_ms: dict[str, float] = {}
+        self._ladder: Networks = ()
         self._wanted_tier = self._used_tier = 0
         self._is_hurried = False
         self._switch: TierSwitch | None = None
@@ -122,7 +123,7 @@ class Restorer:
     @property
     def tier_costs_ms(self) -> Mapping[str, float]:
         """What a frame takes when nothing disturbs, by tier, as far as it was ever measured."""
-        return self._costs_ms
+        return self._shelf.costs_ms
 
     @property
     def is_changing_tier(self) -> bool:
@@ -141,7 +142,7 @@ class Restorer:
 
         Raises ConfigError or BackendError when one cannot be opened.
         """
-        self._networks_for(lr_size, hr_size=lr_size.fit_inside(self._config.size))
+        self._shelf.get(lr_size, hr_size=lr_size.fit_inside(self._config.size))
 
     def push(self, frame: Frame) -> list[Frame]:
         """Add the newest frame; HR frames that are ready, in order.
@@ -154,6 +155,8 @@ class Restorer:
         if self._last is None or frame.size != self._last.size:
             done = self.flush()
             self._open_for(frame.size)
+        elif self._is_opening:
+            self._take_opened(frame.size)
         is_jump = self._last is not None and not 0 < frame.pts - self._last.pts <= MAX_PTS_STEP
         is_held, is_mended = self._concealment.judge(frame)
         is_cut = not is_held and self._cuts.push(frame)
@@ -171,9 +174,7 @@ class Restorer:
 
     def close(self) -> None:
         """Give the networks' memory back; frames not flushed are gone."""
-        for networks in self._networks.values():
-            _close(networks)
-        self._networks.clear()
+        self._shelf.close()
         self._ladder = ()
         if self._owns_engines:
             self._engines.close()
@@ -232,63 +233,34 @@ class Restorer:
         if self._hr_size is None:
             self._hr_size = lr_size.fit_inside(self._config.size)
             self._lanczos = LanczosTier(self._hr_size, self._tally)
-        try:
-            self._ladder = self._networks_for(lr_size, hr_size=self._hr_size)
-        except EdvrError as error:
-            if is_first:
-                self._hr_size = None
-                raise
-            log.warning("frames of %s are only resized: %s", lr_size, error)
-            self._ladder = self._networks[lr_size] = ()
+        if not is_first and self._opens_beside:
+            self._ladder, self._is_opening = (), True
+            self._take_opened(lr_size)
+        else:
+            self._is_opening = False
+            try:
+                self._ladder = self._shelf.get(lr_size, hr_size=self._hr_size)
+            except EdvrError as error:
+                if is_first:
+                    self._hr_size = None
+                    raise
+                self._give_up(lr_size, error)
         self._wanted_tier = self._used_tier = 0
         self._switch = TierSwitch(self._tier(0))
 
-    def _networks_for(self, lr_size: Size, *, hr_size: Size) -> tuple[OpenNetwork, ...]:
-        if lr_size not in self._networks:
-            self._networks[lr_size] = self._open_all(lr_size, hr_size)
-        self._networks.move_to_end(lr_size)
-        while len(self._networks) > _OPEN_SIZES:
-            _close(self._networks.popitem(last=False)[1])
-        return self._networks[lr_size]
-
-    def _open_all(self, lr_size: Size, hr_size: Size) -> tuple[OpenNetwork, ...]:
-        installed = [self._chosen] if self._chosen is not None else []
-        if self._config.model == AUTO:
-            installed = list_artefacts()
-            if not installed:
-                log.warning("no model is installed, so frames are only resized")
-        choices = choose_tiers(
-            self._config, installed, self._calibration, lr_size=lr_size, hr_size=hr_size
-        )
-        if not choices:
-            log.info("%s to %s by Lanczos", lr_size, hr_size)
-        self._costs_ms |= tier_costs_ms(choices, self._calibration, lr_size)
-        return tuple(self._open(choice, lr_size, hr_size) for choice in choices)
-
-    def _open(self, choice: TierChoice, lr_size: Size, hr_size: Size) -> OpenNetwork:
-        artefact = choice.artefact
-        if artefact is not self._chosen:
-            artefact = load_artefact(artefact.folder)
-        padded = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
-        wanted = choice.backend
-        if isinstance(wanted, AutoConfig):
-            wanted = self._found or wanted  # what auto found stands for other sizes too
-        backend = self._open_engine(wanted, artefact, padded)
-        self._found = backend.config
-        log.info("%s to %s by %s, %s", lr_size, hr_size, artefact.manifest.name, backend.name)
-        return OpenNetwork(artefact=artefact, backend=backend, padded=padded)
-
-    def _open_engine(self, wanted: BackendConfig, artefact: Artefact, padded: Size) -> Backend:
+    def _take_opened(self, lr_size: Size) -> None:
+        """Fade to the network for a size as soon as it is open."""
+        assert self._hr_size is not None
         try:
-            return self._engines.open(wanted, artefact, padded)
-        except BackendError as error:
-            if self._config.backend != AUTO or isinstance(wanted, AutoConfig):
-                raise
-            log.warning("trying the other backends: %s", error)
-            auto = AutoConfig(threads=self._config.threads)
-            return self._engines.open(auto, artefact, padded)
+            opened = self._shelf.get_soon(lr_size, hr_size=self._hr_size)
+        except EdvrError as error:
+            self._give_up(lr_size, error)
+            return
+        if opened is not None:
+            self._ladder, self._is_opening = opened, False
+            self._used_tier, self._wanted_tier = len(opened), 0  # until now it was Lanczos
 
-
-def _close(networks: tuple[OpenNetwork, ...]) -> None:
-    for network in networks:
-        network.backend.close()
+    def _give_up(self, lr_size: Size, error: EdvrError) -> None:
+        log.warning("frames of %s are only resized: %s", lr_size, error)
+        self._shelf.give_up(lr_size)
+        self._ladder, self._is_opening = (), False

@@ -129,7 +129,12 @@ class RestorerSupply:
         return spare
 
     def _prepared(self) -> Restorer:
-        restorer = Restorer(self._config, engines=self._engines, calibration=self._calibration)
+        restorer = Restorer(
+            self._config,
+            engines=self._engines,
+            calibration=self._calibration,
+            opens_beside=True,  # a stream that changes its size goes on meanwhile
+        )
         try:
             for lr_size in usual_lr_sizes(self._config.size):
                 restorer.prepare(lr_size)

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decoder import model_choice
-from decoder import restorer as restorer_module
+from decoder import model_choice, network_shelf
 from decoder.artefact import Artefact, list_artefacts
 from decoder.config import RestorerConfig
 from decoder.lanczos import LanczosScaler
+from decoder.network_shelf import OPEN_SIZES
 from decoder.restorer import Restorer
 from stream.errors import ConfigError, ModelMismatch
 from stream.frame import CLOCK_HZ, Colour, Frame, Size
@@ -175,7 +175,7 @@ def test_many_sizes_do_not_pile_up_networks(artefact: Artefact) -> None:
     frames = [textured_frame(i, width=16 + 4 * i, height=16, pts=i * STEP) for i in range(8)]
     restorer = _restorer(artefact)
     assert len(_run(restorer, frames)) == 8
-    assert len(restorer._networks) == 3
+    assert len(restorer._shelf.sizes) == OPEN_SIZES
 
 
 def test_lanczos_needs_no_network_and_delays_nothing() -> None:
@@ -243,9 +243,9 @@ def test_a_model_that_does_not_reproduce_its_reference_is_refused(tmp_path: Path
 def test_preparing_opens_the_network_that_the_first_frame_uses(artefact: Artefact) -> None:
     restorer = _restorer(artefact)
     restorer.prepare(Size(width=32, height=24))
-    opened = dict(restorer._networks)
+    opened = restorer._shelf.get(Size(width=32, height=24), hr_size=HR)
     restorer.push(_stream(1)[0])
-    assert dict(restorer._networks) == opened
+    assert restorer._ladder is opened
     restorer.close()
 
 
@@ -258,7 +258,7 @@ def test_auto_takes_the_model_that_fits_the_sizes(
     for scale in (2, 4):
         write_tiny_artefact(tmp_path / f"tiny-x{scale}", scale=scale)
     monkeypatch.setattr(model_choice, "DEFAULT_TIER", "tiny")
-    monkeypatch.setattr(restorer_module, "list_artefacts", lambda: list_artefacts(tmp_path))
+    monkeypatch.setattr(network_shelf, "list_artefacts", lambda: list_artefacts(tmp_path))
     config = RestorerConfig(size=Size(width=box[0], height=box[1]), backend="onnxruntime")
     restorer = Restorer(config)
     assert len(_run(restorer, _stream(2))) == 2

@@ -83,7 +83,7 @@ async def test_what_is_known_from_before_is_used_from_the_start(artefact: Artefa
     await supply.open()
     restorer = supply.take()()
     restorer.use_tier(0)
-    first_networks = next(iter(restorer._networks.values()))
+    first_networks = next(iter(restorer._shelf._open.values()))
     assert first_networks[0].backend.name == "onnxruntime f32"
     restorer.close()
     supply.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decoder import restorer as restorer_module
+from decoder import network_shelf
 from decoder.artefact import Artefact, list_artefacts
 from decoder.config import RestorerConfig
 from decoder.lanczos import LanczosScaler
@@ -38,7 +38,7 @@ CONFIG = RestorerConfig(size=HR, backend="onnxruntime", threads=1)
 def restorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Restorer]:
     for tier in ("live-s", "live-xs"):
         write_tiny_artefact(tmp_path / f"{tier}-x2", tier=tier)
-    monkeypatch.setattr(restorer_module, "list_artefacts", lambda: list_artefacts(tmp_path))
+    monkeypatch.setattr(network_shelf, "list_artefacts", lambda: list_artefacts(tmp_path))
     monkeypatch.setattr("decoder.model_choice.DEFAULT_TIER", "live-s")
     restorer = Restorer(CONFIG)
     yield restorer

@@ -1,0 +1,154 @@
+"""Open networks by LR size: opened when a size comes, or beside whatever runs meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from decoder.artefact import Artefact, list_artefacts, load_artefact
+from decoder.backends.contract import AutoConfig, Backend, BackendConfig
+from decoder.backends.engine_pool import EnginePool
+from decoder.calibration import Calibration
+from decoder.config import RestorerConfig
+from decoder.edge_padding import padded_size
+from decoder.model_choice import AUTO
+from decoder.tier_choice import TierChoice, choose_tiers, tier_costs_ms
+from decoder.tier_stream import OpenNetwork
+from stream.errors import BackendError, EdvrError
+from stream.frame import Size
+
+log = logging.getLogger(__name__)
+
+OPEN_SIZES = 4
+"""Sizes with networks kept open: the rungs of a ladder. A stream mostly returns to an old one."""
+
+Networks = tuple[OpenNetwork, ...]
+"""For one LR size, the best tier first; none means Lanczos."""
+
+
+class NetworkShelf:
+    """One stream's networks. Used by one thread; opening beside it takes another."""
+
+    def __init__(
+        self,
+        config: RestorerConfig,
+        *,
+        chosen: Artefact | None,
+        engines: EnginePool,
+        calibration: Calibration,
+    ) -> None:
+        """chosen: the only model to use; None for what the configuration says."""
+        self._config, self._chosen = config, chosen
+        self._engines, self._calibration = engines, calibration
+        self._found: BackendConfig | None = None
+        self._open: OrderedDict[Size, Networks] = OrderedDict()
+        self._opening: dict[Size, Future[Networks]] = {}
+        self._beside: ThreadPoolExecutor | None = None
+        self._costs_ms: dict[str, float] = {}
+
+    @property
+    def costs_ms(self) -> Mapping[str, float]:
+        """What a frame takes when nothing disturbs, by model, as far as it was ever measured."""
+        return self._costs_ms
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """LR sizes that are open, the latest last."""
+        return tuple(self._open)
+
+    def get(self, lr_size: Size, *, hr_size: Size) -> Networks:
+        """Those for a size; opening one takes 0.3 to 1 s.
+
+        Raises ConfigError or BackendError when one cannot be opened.
+        """
+        networks = self._open.get(lr_size)
+        if networks is None:
+            networks = self._open_all(lr_size, hr_size)
+        return self._kept(lr_size, networks)
+
+    def get_soon(self, lr_size: Size, *, hr_size: Size) -> Networks | None:
+        """As `get`, but None while they are being opened on another thread: ask again."""
+        networks = self._open.get(lr_size)
+        if networks is None:
+            if lr_size not in self._opening:
+                if self._beside is None:
+                    self._beside = ThreadPoolExecutor(1, thread_name_prefix="open networks")
+                self._opening[lr_size] = self._beside.submit(self._open_all, lr_size, hr_size)
+            if not self._opening[lr_size].done():
+                return None
+            networks = self._opening.pop(lr_size).result()
+        return self._kept(lr_size, networks)
+
+    def give_up(self, lr_size: Size) -> None:
+        """Do not try again to open networks for this size."""
+        self._kept(lr_size, ())
+
+    def close(self) -> None:
+        """Close all of them, also those that are still being opened."""
+        if self._beside is not None:
+            self._beside.shutdown(cancel_futures=True)
+        for opening in self._opening.values():
+            if not opening.cancelled() and opening.exception() is None:
+                _close(opening.result())
+        for networks in self._open.values():
+            _close(networks)
+        self._opening.clear()
+        self._open.clear()
+
+    def _kept(self, lr_size: Size, networks: Networks) -> Networks:
+        self._open[lr_size] = networks
+        self._open.move_to_end(lr_size)
+        while len(self._open) > OPEN_SIZES:
+            _close(self._open.popitem(last=False)[1])
+        return networks
+
+    def _open_all(self, lr_size: Size, hr_size: Size) -> Networks:
+        installed = [self._chosen] if self._chosen is not None else []
+        if self._config.model == AUTO:
+            installed = list_artefacts()
+            if not installed:
+                log.warning("no model is installed, so frames are only resized")
+        choices = choose_tiers(
+            self._config, installed, self._calibration, lr_size=lr_size, hr_size=hr_size
+        )
+        if not choices:
+            log.info("%s to %s by Lanczos", lr_size, hr_size)
+        self._costs_ms |= tier_costs_ms(choices, self._calibration, lr_size)
+        opened: list[OpenNetwork] = []
+        try:
+            for choice in choices:
+                opened.append(self._open_one(choice, lr_size, hr_size))  # noqa: PERF401 (see below)
+        except EdvrError:
+            _close(tuple(opened))  # which a comprehension would have lost
+            raise
+        return tuple(opened)
+
+    def _open_one(self, choice: TierChoice, lr_size: Size, hr_size: Size) -> OpenNetwork:
+        artefact = choice.artefact
+        if artefact is not self._chosen:
+            artefact = load_artefact(artefact.folder)
+        padded = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
+        wanted = choice.backend
+        if isinstance(wanted, AutoConfig):
+            wanted = self._found or wanted  # what auto found stands for other sizes too
+        backend = self._open_engine(wanted, artefact, padded)
+        self._found = backend.config
+        log.info("%s to %s by %s, %s", lr_size, hr_size, artefact.manifest.name, backend.name)
+        return OpenNetwork(artefact=artefact, backend=backend, padded=padded)
+
+    def _open_engine(self, wanted: BackendConfig, artefact: Artefact, padded: Size) -> Backend:
+        try:
+            return self._engines.open(wanted, artefact, padded)
+        except BackendError as error:
+            if self._config.backend != AUTO or isinstance(wanted, AutoConfig):
+                raise
+            log.warning("trying the other backends: %s", error)
+            auto = AutoConfig(threads=self._config.threads)
+            return self._engines.open(auto, artefact, padded)
+
+
+def _close(networks: Networks) -> None:
+    for network in networks:
+        network.backend.close()
