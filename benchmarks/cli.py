@@ -12,6 +12,7 @@ from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.live.latency_cli import LatencyConfig, run_latency
 from benchmarks.speed.command import SpeedConfig, run_speed
 from stream.command_line import make_app, run_command
+from stream.errors import ConfigError
 from stream.flag_types import BitrateOrAuto, PictureSize, StreamName, StreamNames
 from stream.frame import Size
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.result_file import machine
-from benchmarks.speed import moving_frames
+from benchmarks.speed.candidates import moving_frames
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.backends import Backend, TensorRtConfig, TorchConfig, backend_config, open_backend
 from decoder.backends.contract import BackendConfig, OnnxRuntimeConfig, import_library

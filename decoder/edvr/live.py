@@ -5,8 +5,7 @@ a feature pyramid per frame, deformable alignment of each neighbour to the refer
 to fine (PCD), attention over time while fusing (TSA), residual reconstruction. What differs:
 
 - The trunk runs where one cell covers 8x8 samples of the output (12x12 at x3): the planes are
-  brought there by space-to-depth and leave by depth-to-space, so luma and half-size chroma meet
-  at one grid, and all work is dense convolution that a CPU does well.
+  brought there by space-to-depth and leave by depth-to-space: luma and half-size chroma meet.
 - Two pyramid levels, since that grid is already coarse.
 - The frame's quantiser is an input: the network is told how much damage to expect. A network
   without it smooths well-coded input.
