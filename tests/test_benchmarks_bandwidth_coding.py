@@ -61,7 +61,7 @@ def test_the_small_picture_is_coded_as_the_sender_codes_it(
         H264Settings(size=size, target_bitrate_bps=RATE_BPS, frame_rate=float(RATE))
     )
     units = []
-    for index, frame in enumerate(clip.read()):
+    for index, frame in enumerate(clip.read_coded()):
         small = downscale(frame, size=size)
         units.append(encoder.encode(small, force_keyframe=index == CUT).data)
     encoder.close()

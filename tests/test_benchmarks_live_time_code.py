@@ -33,7 +33,7 @@ def test_a_drawn_number_is_read_at_any_size(number: int, shrink: int) -> None:
 def test_numbers_survive_shrinking_coding_at_few_bits_and_enlarging() -> None:
     lr_size = Size(width=320, height=180)
     encoder = open_video_encoder(
-        H264Settings(size=lr_size, target_bitrate_bps=40_000, frame_rate=25)
+        H264Settings(size=lr_size, target_bitrate_bps=60_000, frame_rate=25)
     )
     decoder, scaler = av.CodecContext.create("h264", "r"), LanczosScaler(HD)
     assert isinstance(decoder, av.VideoCodecContext)
