@@ -112,7 +112,7 @@ def test_the_pair_on_planes_equals_the_plain_network_on_planes_bit_for_bit(
 ) -> None:
     network = Edvr(config).eval()
     edvr_numpy.randomise(network, seed=1)
-    live = EdvrPlanes(network)
+    live = EdvrPlanes(network).eval()
     y, u, v = _random_window(16, 32, frames=3, seed=2)
 
     with torch.no_grad():
