@@ -39,7 +39,8 @@ async def test_chromium_plays_it_and_sigterm_ends_it_properly(tmp_path: Path) ->
         url = await asyncio.to_thread(lambda: receiver.url)
         flags = ("--size", "160x90", "--codec", "h264")
         with Sender(tmp_path, "test:?size=320x180", url, *flags) as sender:
-            await asyncio.to_thread(receiver.wait_for_frames, 75)
+            # Chromium cannot parse a live playlist that has no whole segments yet.
+            await asyncio.to_thread(receiver.wait_for_frames, 200)
             async with chromium() as browser:
                 page = await browser.new_page()
                 await page.goto(url.replace("/whip", "/healthz"))
