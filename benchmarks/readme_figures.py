@@ -15,10 +15,12 @@ from benchmarks.bandwidth.points import Point
 from benchmarks.bandwidth.report import HEADLINE_METRICS, family_label, percent_text, table
 from benchmarks.bandwidth.summary import summarise
 from benchmarks.result_file import json_text
+from stream.config import format_bitrate
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 SHOWN_ANCHORS = ("direct x264-veryfast", "direct svtav1-p10", "direct sender-av1")
+CODEC_LABELS = {"av1": "AV1", "h264": "H.264"}
 START, END = "<!-- figures -->\n", "<!-- /figures -->"
 
 
@@ -45,12 +47,12 @@ def figures_text() -> str:
         f"| frames dropped | {figures['frames_dropped']} of {figures['frames_sent']} |",
         f"| latency, packet in to frame out | p50 {p50:.0f} ms, p95 {p95:.0f} ms |",
         "",
-        "On clips that no model was trained on, H.264 at 150 kb/s, mean PSNR-Y over the clips:",
+        "On clips that no model was trained on, PSNR-Y over Lanczos at the same bits, mean over clips"
+        " and rates:",
         "",
-        "| model | clips | Lanczos | restored | gain | worst clip |",
-        "|---|---|---|---|---|---|",
     ]
-    lines += [_model_row(name) for name in ("restoration-x2.json", "restoration-x4.json")]
+    heading = ["model", "codec", "rates", "clips", "Lanczos", "gain", "worst clip and rate"]
+    lines += table(heading, _model_rows())
     lines += ["", *bandwidth_lines(_load("bandwidth-eval.json")["figures"])]
     return "\n".join(lines) + "\n"
 
@@ -87,17 +89,29 @@ def rewrite(readme: str) -> str:
     return f"{before}{START}\n{figures_text()}\n{END}{after}"
 
 
-def _model_row(name: str) -> str:
-    scores = _load(name)["scores"]
-    lanczos, restored = (
-        sum(score[key]["psnr_y_db"] for score in scores) / len(scores)
-        for key in ("lanczos", "restored")
-    )
-    worst = min(score["psnr_gain_db"] for score in scores)
-    return (
-        f"| {scores[0]['model']} | {len(scores)} | {lanczos:.2f} dB | {restored:.2f} dB | "
-        f"{restored - lanczos:+.2f} dB | {worst:+.2f} dB |"
-    )
+def _model_rows() -> list[list[str]]:
+    """A row for each model and codec, over all clips and rates."""
+    scores = _load("restoration.json")["scores"]
+    rows = []
+    for model, codec in sorted({(score["model"], score["codec"]) for score in scores}):
+        of_pair = [s for s in scores if (s["model"], s["codec"]) == (model, codec)]
+        lanczos, restored = (
+            [score[key]["psnr_y_db"] for score in of_pair] for key in ("lanczos", "restored")
+        )
+        gains = [after - before for before, after in zip(lanczos, restored, strict=True)]
+        rates = sorted({score["target_bps"] for score in of_pair})
+        rows.append(
+            [
+                model,
+                CODEC_LABELS[codec],
+                f"{format_bitrate(rates[0])} to {format_bitrate(rates[-1])}",
+                f"{len({score['clip'] for score in of_pair})}",
+                f"{sum(lanczos) / len(lanczos):.2f} dB",
+                f"{sum(gains) / len(gains):+.2f} dB",
+                f"{min(gains):+.2f} dB",
+            ]
+        )
+    return rows
 
 
 def _load(name: str) -> dict[str, Any]:
