@@ -88,6 +88,9 @@ def _stream(demo: Demo, restored: Path, sent: Path, stats: Path) -> None:
     sender += ["--whip", f"http://127.0.0.1:{port}/whip", "--size", str(demo.lr_size)]
     # without sound: what is compared is pictures
     sender += ["--bitrate", str(demo.bitrate_bps), "--duration", str(MAX_SECONDS), "--no-audio"]
+    # Sender, receiver and its raw outputs share this machine here: AV1, which saves about as much
+    # again, would leave two cores nothing to restore with.
+    sender += ["--codec", "h264"]
     receiving = subprocess.Popen(receiver)
     try:
         _wait_for_port(port, receiving)

@@ -47,8 +47,8 @@ def figures_text() -> str:
         f"| frames dropped | {figures['frames_dropped']} of {figures['frames_sent']} |",
         f"| latency, packet in to frame out | p50 {p50:.0f} ms, p95 {p95:.0f} ms |",
         "",
-        "On clips that no model was trained on, PSNR-Y over Lanczos at the same bits, mean over clips"
-        " and rates:",
+        "On clips that no model was trained on, PSNR-Y over Lanczos at the same bits, mean over"
+        " clips and rates:",
         "",
     ]
     heading = ["model", "codec", "rates", "clips", "Lanczos", "gain", "worst clip and rate"]
