@@ -143,6 +143,13 @@ def test_the_graphs_use_standard_operators_alone(live_artefact: Artefact) -> Non
     assert "DeformConv" not in operators["fuse.grid_sample.onnx"]
 
 
+def test_graphs_say_nothing_of_the_machine_that_exported_them(live_artefact: Artefact) -> None:
+    repository = str(Path(__file__).parents[1]).encode()
+    graphs = list(live_artefact.folder.glob("*.onnx"))
+    assert len(graphs) == 3
+    assert not [graph.name for graph in graphs if repository in graph.read_bytes()]
+
+
 def test_inputs_and_outputs_are_named_as_artefacts_have_them(live_artefact: Artefact) -> None:
     extract = onnx.load(str(live_artefact.extract_path)).graph
     assert [node.name for node in extract.input] == ["y", "u", "v", "quantiser"]

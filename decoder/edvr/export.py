@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from decoder.edvr.clean_graph import remove_origins
 from decoder.edvr.deform_conv import ONNX_OPSET, DeformForm, export_form
 
 FORMS: tuple[DeformForm, ...] = ("grid_sample", "deform_conv")
@@ -146,4 +147,5 @@ def _export(
     assert program is not None
     program.optimize()
     program.save(str(path))
+    remove_origins(path)
     onnx.checker.check_model(str(path))
