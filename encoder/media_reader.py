@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -85,9 +84,6 @@ class MediaReader:
                 if not self._loops or not self._frames_in_pass or self._is_closed():
                     return
                 self._input.close()
-                # Container and streams of PyAV refer to each other, and hold decoders with tens of
-                # megabytes of pictures, while the collector counts only a few small objects.
-                gc.collect()
                 self._input = open_input(self._address, is_closed=self._is_closed)
         finally:
             self._input.close()

@@ -12,8 +12,6 @@ import ctypes
 import os
 import re
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 import av  # noqa: F401 (its libraries bring SVT-AV1 into the process)
 
+from encoder.thread_scheduling import ordinary_threads
 from stream.errors import CodecError, FrameError
 from stream.frame import Colour, Frame, Size
 
@@ -78,24 +77,6 @@ class _Planes(ctypes.Structure):
     )
 
 
-@contextmanager
-def _ordinary_threads() -> Iterator[None]:
-    """Give the threads that begin meanwhile the scheduling of the one that starts them.
-
-    Under root the library makes all its threads real-time ones, which then starve everything else
-    on the machine, a receiver among them.
-    """
-    tasks = Path("/proc/self/task")  # Linux only; elsewhere there is nothing to list
-    before = {each.name for each in tasks.glob("*")}
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    yield
-    for thread in {each.name for each in tasks.glob("*")} - before:
-        with suppress(OSError):  # it has ended
-            os.sched_setscheduler(int(thread), policy, parameters)
-    with suppress(OSError):
-        os.sched_setscheduler(0, policy, parameters)
-
-
 class SvtAv1:
     """One open encoder: low delay, one temporal unit out per frame in. Not thread-safe."""
 
@@ -107,7 +88,7 @@ class SvtAv1:
         self._size = size
         configuration = ctypes.create_string_buffer(_CONFIGURATION_BYTES)
         handle = ctypes.c_void_p()
-        with _ordinary_threads():
+        with ordinary_threads():
             self._call("svt_av1_enc_init_handle", ctypes.byref(handle), configuration)
         self._handle = handle
         options: dict[str, int] = {
@@ -136,7 +117,7 @@ class SvtAv1:
                     "svt_av1_enc_parse_parameter", configuration, name.encode(), str(value).encode()
                 )
             self._call("svt_av1_enc_set_parameter", handle, configuration)
-            with _ordinary_threads():
+            with ordinary_threads():
                 self._call("svt_av1_enc_init", handle)
         except CodecError:
             self._library.svt_av1_enc_deinit_handle(handle)

@@ -21,7 +21,7 @@ from fractions import Fraction
 
 import av
 from av.filter import Graph
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.reformatter import ColorRange
 
 from stream.errors import CodecError
@@ -120,7 +120,11 @@ class PictureNormaliser:
 
 def _frame(picture: av.VideoFrame, pts: int, colour: Colour) -> Frame:
     frame = replace(frame_from_av(picture, pts=pts, is_damaged=picture.is_corrupt), colour=colour)
-    matrix = picture.side_data.get("DISPLAYMATRIX")
+    # Not `picture.side_data`: the two would refer to each other, and every picture that was decoded
+    # would wait for the garbage collector, which counts objects, not their megabytes.
+    matrix = SideDataContainer(picture).get(  # type: ignore[call-arg] # the stub forgets it
+        "DISPLAYMATRIX"
+    )
     if not isinstance(matrix, SideData):
         return frame
     return orient(frame, read_display_matrix(bytes(matrix)))

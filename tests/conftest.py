@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +34,18 @@ def _own_environment(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("EDVR_TOKEN", "EDVR_TRACEBACK"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_precedence() -> Iterator[None]:
+    """No library may leave real-time threads behind: what is started later would starve us."""
+    yield
+    if sys.platform == "linux":
+        policies = set()
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # it has ended
+                policies.add(os.sched_getscheduler(int(thread.name)))
+        assert policies == {os.SCHED_OTHER}
 
 
 @pytest.fixture

@@ -112,7 +112,8 @@ def shipped(request: pytest.FixtureRequest) -> Artefact:
 @contextmanager
 def _busy_neighbours(count: int) -> Iterator[None]:
     """Processes that do nothing but compute, at the same priority as this one."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    compute = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", compute]) for _ in range(count)]
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.svt_av1 import SvtAv1
+from encoder.thread_scheduling import ordinary_threads
 from stream.av1_bits import Malformed
 from stream.av1_frame_header import FrameHeaderReader
 from stream.av1_quantiser import MAX_QP, QuantiserReader, qp_of
@@ -64,6 +65,8 @@ def test_streams_of_other_settings_parse_frame_by_frame(params: str) -> None:
     context.width, context.height, context.pix_fmt = 320, 192, "yuv420p"
     context.time_base, context.framerate = TIME_BASE, Fraction(25)
     context.options = {"preset": "10", "svtav1-params": params}
+    with ordinary_threads():
+        context.open()
     size = Size(width=320, height=192)
     packets = [
         bytes(packet)

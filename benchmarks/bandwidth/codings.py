@@ -19,6 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from encoder.h264_encoder import VBV_SECONDS
+from encoder.thread_scheduling import ordinary_threads
 from encoder.video_encoder import AV1Settings, CodecSettings, H264Settings, open_video_encoder
 from stream.errors import CodecError, ConfigError
 from stream.frame import Frame, Size
@@ -200,7 +201,8 @@ class _LibraryEncoder:
             context.time_base = TIME_BASE
             context.bit_rate = target_bps
             context.options = options
-            context.open()
+            with ordinary_threads():
+                context.open()
         except (av.FFmpegError, ValueError) as error:
             raise CodecError(f"{library} cannot be opened for {size}: {error}") from error
         self._context = context
