@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from decoder.training.ffmpeg_comparison import judge_version
 from decoder.training.raw_clip import RawClip
-from decoder.training.vmaf_judge import VmafJudge, find_ffmpeg, judge_version
-from stream.errors import CodecError, ConfigError
+from decoder.training.vmaf_judge import VmafJudge
+from stream.errors import CodecError
 from stream.frame import Frame
 from tests.training_media import moving_frame
 
@@ -41,22 +42,7 @@ def test_equal_pictures_are_best_and_noise_is_worse(original: RawClip) -> None:
 def test_pictures_that_do_not_pair_are_refused(original: RawClip) -> None:
     with VmafJudge(original) as judge:
         judge.push(FRAMES[0])
-        with pytest.raises(CodecError, match=rf"VMAF compared \d of 1 pictures .* {COUNT}"):
+        with pytest.raises(CodecError, match=f"1 of {COUNT} pictures"):
             judge.scores()
     with VmafJudge(original) as judge, pytest.raises(CodecError, match="a picture of 64x64"):
         judge.push(moving_frame(0, width=64, height=64))
-
-
-def test_without_a_program_that_can_it_is_said_how_to_get_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    find_ffmpeg.cache_clear()
-    try:
-        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/bin/true")
-        with pytest.raises(ConfigError, match=r"without libvmaf: pip install .*--no-vmaf"):
-            find_ffmpeg()
-        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nonesuch")
-        with pytest.raises(ConfigError, match=r"pip install 'edvr-live\[bench\]'"):
-            find_ffmpeg()
-    finally:
-        find_ffmpeg.cache_clear()

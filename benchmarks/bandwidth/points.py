@@ -14,13 +14,14 @@ from benchmarks.bandwidth.clips import BenchClip
 from benchmarks.bandwidth.coding import CodedClip, code_clip, coding_key, decoded
 from benchmarks.bandwidth.codings import Coding
 from benchmarks.bandwidth.crops import CropPlace, picture_file
-from benchmarks.bandwidth.judge import judge, judge_version
+from benchmarks.bandwidth.judge import judge
 from benchmarks.bandwidth.store import Store, code_digest, key_of
 from decoder.artefact import MANIFEST_FILE, Artefact
 from decoder.backends.contract import BackendName
 from decoder.config import RestorerConfig
 from decoder.model_choice import LANCZOS
 from decoder.restorer import Restorer
+from decoder.training.ffmpeg_comparison import judge_version
 from stream.errors import InferenceFailed
 from stream.frame import Frame, Size
 

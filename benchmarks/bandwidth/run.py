@@ -15,12 +15,13 @@ from benchmarks.bandwidth.coding import frames_per_second
 from benchmarks.bandwidth.codings import DIRECT_CODINGS, OPTIONAL_CODING, Coding, small_coding
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.bandwidth.crops import CropPlace, picture_file, place_in
-from benchmarks.bandwidth.judge import ffmpeg_with_vmaf, judge_version
+from benchmarks.bandwidth.judge import ffmpeg_that_judges
 from benchmarks.bandwidth.points import Point, PointMaker, Task, model_digest
 from benchmarks.bandwidth.store import Store, key_of
 from benchmarks.bandwidth.summary import summarise
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.model_choice import MIN_USEFUL_RATIO, enlargement
+from decoder.training.ffmpeg_comparison import judge_version
 from stream.errors import ConfigError
 from stream.frame import Size
 
@@ -62,7 +63,7 @@ def run_bandwidth(config: BandwidthConfig, progress: Progress) -> dict[str, Any]
     BackendError when something fails while measuring, OSError when the folder cannot be written.
     """
     check_libraries()
-    ffmpeg_with_vmaf()
+    ffmpeg_that_judges()
     models = _models(config)
     store = Store(config.out / "store")
     progress.say("preparing clips")

@@ -94,7 +94,7 @@ def eval_(config: Annotated[EvalConfig, Parameter(name="*")]) -> None:
     """Measure models against Lanczos on clips coded as the sender codes them."""
     from decoder.training import evaluation_report as table
     from decoder.training.evaluate import evaluate
-    from decoder.training.vmaf_judge import judge_version
+    from decoder.training.ffmpeg_comparison import judge_version
 
     _log_warnings()
     if len(config.bitrates_bps) >= MIN_POINTS:

@@ -19,12 +19,12 @@ from decoder.model_choice import LANCZOS
 from decoder.restorer import Restorer
 from decoder.training.bicubic import BicubicScaler
 from decoder.training.changes import ChangeFinder, pack_crops, unpack_crops
+from decoder.training.ffmpeg_comparison import judge_version
 from decoder.training.machine import cpu_name
 from decoder.training.measurement_cache import MeasurementCache, code_digest, file_digest
 from decoder.training.picture_quality import Quality, QualityMeter
 from decoder.training.raw_clip import RawClip
 from decoder.training.sent_clip import CODED_SUFFIXES, SentRung, code_as_sent, decoded_frames
-from decoder.training.vmaf_judge import judge_version
 from stream.errors import InferenceFailed
 from stream.frame import Frame
 
@@ -41,7 +41,14 @@ _RESTORED_BY = (
 )
 _MEASURED_BY = tuple(
     f"decoder/training/{name}.py"
-    for name in ("clip_measurement", "metrics", "picture_quality", "vmaf_judge", "changes")
+    for name in (
+        "clip_measurement",
+        "metrics",
+        "picture_quality",
+        "ffmpeg_comparison",
+        "vmaf_judge",
+        "changes",
+    )
 )
 _LIBRARIES = ("av", "numpy", "onnxruntime", "openvino")
 

@@ -18,11 +18,11 @@ from decoder.model_choice import LANCZOS
 from decoder.training.clip_measurement import BICUBIC, ClipMeasurement
 from decoder.training.clip_reader import find_clips, read_clip
 from decoder.training.config import DEFAULT_FRAMES, EvalConfig
+from decoder.training.ffmpeg_comparison import find_ffmpeg
 from decoder.training.measurement_cache import MeasurementCache
 from decoder.training.picture_quality import Quality
 from decoder.training.raw_clip import RawClip
 from decoder.training.sent_clip import SentRung, coded_bytes
-from decoder.training.vmaf_judge import find_ffmpeg
 from stream.errors import ConfigError
 from stream.frame import Size
 
@@ -71,7 +71,10 @@ def evaluate(config: EvalConfig, report: Report = lambda done, total: None) -> I
     artefacts = {name: find_artefact(name) for name in config.models}
     clips = find_clips(config.clips)
     if config.vmaf:
-        find_ffmpeg()
+        try:
+            find_ffmpeg("libvmaf")
+        except ConfigError as error:
+            raise ConfigError(f"{error}, or evaluate with --no-vmaf") from error
     cache = MeasurementCache(config.cache)
     scales = {artefact.manifest.scale for artefact in artefacts.values()}
     sizes = 1 if config.lr_size else len(scales)
