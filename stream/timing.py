@@ -154,8 +154,7 @@ class MediaClock:
         Not before both tracks have begun: many senders report once with their first packet, which
         is ahead of the first frame, and then not for seconds.
         """
-        if self._video_shift is None:
-            return
+        assert self._video_shift is not None  # sound before the first picture has no time
         self._has_new_report = False
         video, audio = self._reports[Track.VIDEO], self._reports[Track.AUDIO]
         video_pts = self._video.near(video.rtp_timestamp) + self._video_shift

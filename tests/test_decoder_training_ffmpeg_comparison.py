@@ -9,6 +9,7 @@ from decoder.training.evaluate import evaluate
 from decoder.training.ffmpeg_comparison import FfmpegComparison, find_ffmpeg
 from stream.errors import CodecError, ConfigError
 from stream.frame import Size
+from tests.training_media import moving_frame
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,24 @@ def test_an_evaluation_says_how_to_do_without(
     config = EvalConfig(models=("live-xs-x2",), clips=(tmp_path,), vmaf=True)
     with pytest.raises(ConfigError, match=r"has no libvmaf, .*, or evaluate with --no-vmaf"):
         next(evaluate(config))
+
+
+def test_tags_that_differ_change_no_sample(tmp_path: Path) -> None:
+    frame = moving_frame(0, width=64, height=64)
+    original = tmp_path / "clip.y4m"
+    planes = b"".join(plane.tobytes() for plane in (frame.y, frame.u, frame.v))
+    header = b"YUV4MPEG2 W64 H64 F25:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL\n"
+    original.write_bytes(header + b"FRAME\n" + planes)
+    with FfmpegComparison(
+        original,
+        size=frame.size,
+        frame_rate=Fraction(25),
+        count=1,
+        filters={"psnr": "stats_file=psnr"},
+    ) as comparison:
+        comparison.push(frame)
+        said = (comparison.finish() / "psnr").read_text()
+    assert "psnr_y:inf" in said
 
 
 def test_what_ffmpeg_says_of_a_clip_that_it_cannot_read_is_told(tmp_path: Path) -> None:
