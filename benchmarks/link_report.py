@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from benchmarks.link import (
     PathInterval,
     RatePoint,
     RateTrace,
+    RtpStream,
 )
 from benchmarks.link_receiver import SeenFrame
 from stream.errors import EdvrError
@@ -29,22 +31,26 @@ from stream.frame import CLOCK_HZ
 
 PORT = 8080
 ONE_WAY_MS = 25.0
-LOSS_RATIOS = (0.0, 0.01, 0.03, 0.05)
+LOSS_RATIOS = (0.0, 0.01, 0.03, 0.05, 0.1)
 HIGH_BPS = 300_000
-START_S, END_S = 60.0, 30.0
-"""For programs to begin and to end on a busy machine."""
+END_S = 30.0
+"""For programs to end on a busy machine."""
+
+LIMIT_S = 240.0
+"""A run that takes longer is stuck: its programs are ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
     """One run: the pictures that were decoded, and what passed on the link.
 
-    trace_ms: when the link's rate trace began, on the clock of `forward`.
+    trace_ms: when the link's rate trace began, on the clock of `forward`. streams: forward.
     """
 
     frames: tuple[SeenFrame, ...]
     forward: tuple[PathInterval, ...]
     backward: tuple[PathInterval, ...]
+    streams: tuple[RtpStream, ...]
     trace_ms: float
     codec: str | None
 
@@ -80,15 +86,16 @@ def send_over(link: LinkConfig, sender: Sequence[str]) -> Passage:
         if sending.wait(END_S) != 0:
             raise EdvrError(f"the sender failed: {log.strip().splitlines()[-1]}")
         told, _ = receiver.communicate("", timeout=END_S)
-        forward, backward = emulated.record()
+        record = emulated.record()
     content: dict[str, Any] = json.loads(told.splitlines()[-1])
     return Passage(
         frames=tuple(
             SeenFrame(pts=pts, at_ms=at_ms, is_whole=is_whole)
             for pts, at_ms, is_whole in content["frames"]
         ),
-        forward=tuple(forward),
-        backward=tuple(backward),
+        forward=record.forward,
+        backward=record.backward,
+        streams=record.streams,
         trace_ms=trace_ms,
         codec=content["codec"],
     )
@@ -104,20 +111,22 @@ def _only_delay(link: LinkConfig) -> LinkConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossRow:
-    """whole_percent: pictures that came undamaged, of those sent after the first one that came.
+    """whole_percent: pictures that came undamaged, of those sent.
 
-    longest_freeze_ms: between two whole pictures, beyond their distance in the source.
-    sent_bytes: on the link, forward, with retransmissions and keyframes that were asked for;
-    overhead_percent: how much more that is than without loss, None where that is not known.
+    frames: sent, each counted once; not_sent: those of the source that the sender left out, since
+    its machine was too slow. longest_freeze_ms: between two whole pictures, beyond a frame
+    interval. sent_bytes: of RTP on the link, forward; overhead_percent: what of it is not the first
+    passage of a video packet (retransmissions, probes), in shares of the rest.
     """
 
     loss_percent: float
     codec: str | None
     frames: int
+    not_sent: int
     whole_percent: float
     longest_freeze_ms: float
     sent_bytes: int
-    overhead_percent: float | None
+    overhead_percent: float
 
 
 def measure_loss(
@@ -127,38 +136,36 @@ def measure_loss(
     delay_ms: float,
     frame_rate: float,
     seed: int = 1,
-    lossless_bytes: int | None = None,
 ) -> LossRow:
-    """Losses in both directions; delay_ms in each. lossless_bytes: of the same without loss."""
+    """Losses in both directions; delay_ms in each."""
     path = PathConfig(delay_ms=delay_ms, loss_ratio=loss_ratio, seed=seed)
     back = PathConfig(delay_ms=delay_ms, loss_ratio=loss_ratio, seed=seed + 1000)
     passage = send_over(LinkConfig(forward=path, backward=back), sender)
-    return loss_row(passage, loss_ratio, frame_rate=frame_rate, lossless_bytes=lossless_bytes)
+    return loss_row(passage, loss_ratio, frame_rate=frame_rate)
 
 
-def loss_row(
-    passage: Passage, loss_ratio: float, *, frame_rate: float, lossless_bytes: int | None = None
-) -> LossRow:
-    """The figures of one run."""
+def loss_row(passage: Passage, loss_ratio: float, *, frame_rate: float) -> LossRow:
+    """The figures of one run without sound."""
     frames = passage.frames
-    if not frames:
+    if not frames or not passage.streams:
         raise EdvrError("not one picture came")
-    sent = round((frames[-1].pts - frames[0].pts) / CLOCK_HZ * frame_rate) + 1
+    video = max(passage.streams, key=lambda stream: stream.pictures)
+    captured = round((frames[-1].pts - frames[0].pts) / CLOCK_HZ * frame_rate) + 1
     whole = [frame for frame in frames if frame.is_whole]
     freezes = [
         (later.at_ms - earlier.at_ms) - 1000 * (1 / frame_rate)
         for earlier, later in pairwise(whole)
     ]
-    sent_bytes = sum(interval.sent_bytes for interval in passage.forward)
-    overhead = None if lossless_bytes is None else sent_bytes / lossless_bytes - 1
+    sent_bytes = sum(stream.size_bytes for stream in passage.streams)
     return LossRow(
         loss_percent=100 * loss_ratio,
         codec=passage.codec,
-        frames=sent,
-        whole_percent=round(100 * len(whole) / sent, 2),
+        frames=video.pictures,
+        not_sent=max(0, captured - video.pictures),
+        whole_percent=round(100 * len(whole) / video.pictures, 2),
         longest_freeze_ms=round(max(freezes, default=0.0)),
         sent_bytes=sent_bytes,
-        overhead_percent=None if overhead is None else round(100 * overhead, 1),
+        overhead_percent=round(100 * (sent_bytes / video.size_bytes - 1), 1),
     )
 
 
@@ -250,17 +257,10 @@ def run_link_report(
     for codec in codecs:
         common = [*sender, "--codec", codec]
         fixed = [*common, "--bitrate", bitrate, "--duration", f"{seconds:g}"]
-        lossless_bytes: int | None = None
-        for loss_ratio in LOSS_RATIOS:
-            row = measure_loss(
-                loss_ratio,
-                fixed,
-                delay_ms=ONE_WAY_MS,
-                frame_rate=frame_rate,
-                lossless_bytes=lossless_bytes,
-            )
-            lossless_bytes = row.sent_bytes if loss_ratio == 0 else lossless_bytes
-            loss.append(row)
+        loss += [
+            measure_loss(loss_ratio, fixed, delay_ms=ONE_WAY_MS, frame_rate=frame_rate)
+            for loss_ratio in LOSS_RATIOS
+        ]
         step.append(
             measure_step(
                 [*common, "--bitrate", "auto"],
@@ -275,8 +275,12 @@ def run_link_report(
 
 def _start(command: list[str], stack: ExitStack, **pipes: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload]  # pipes
+    limit = threading.Timer(LIMIT_S, process.kill)
+    limit.daemon = True
+    limit.start()
 
     def end() -> None:
+        limit.cancel()
         if process.poll() is None:
             process.kill()
         process.wait()

@@ -89,6 +89,12 @@ METRICS = (
         meaning="Of those, only resized since the network failed.",
     ),
     MetricOfStream(
+        name="edvr_frames_held",
+        kind="counter",
+        field="frames_held",
+        meaning="Of those, the last good picture again in place of a damaged one.",
+    ),
+    MetricOfStream(
         name="edvr_frames_dropped",
         kind="counter",
         field="frames_dropped",

@@ -269,6 +269,7 @@ class Pipeline:
                 frames_in=self._counts.frames_in + (taken is not None),
                 frames_unusable=self._counts.frames_unusable + unusable,
                 frames_failed=restorer.counts.failed,
+                frames_held=restorer.counts.held,
                 frames_by_tier=restorer.counts.by_tier,
                 model=restorer.model_name,
                 backend=restorer.backend_name,

@@ -175,6 +175,7 @@ def _frame_fields(counts: PipelineCounts) -> dict[str, object]:
         "frames_in": counts.frames_in,
         "frames_restored": counts.frames_restored,
         "frames_failed": counts.frames_failed,
+        "frames_held": counts.frames_held,
         "frames_dropped": counts.frames_dropped,
         "frames_unusable": counts.frames_unusable,
         "frames_by_tier": dict(counts.frames_by_tier),

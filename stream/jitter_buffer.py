@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 VIDEO_WAIT_MS = 300
-"""Room for two or three retransmissions at a round trip of 100 ms."""
+"""Until the round trip is known; then `stream.nack` says it."""
 
 CAPACITY_PACKETS = 512
 """Bound on memory (600 KiB) and on reordering; more than a retransmission history holds."""
@@ -76,11 +76,12 @@ class JitterBuffer:
         self,
         *,
         clock_hz: int,
-        wait_ms: int = VIDEO_WAIT_MS,
+        wait_ms: float = VIDEO_WAIT_MS,
         capacity_packets: int = CAPACITY_PACKETS,
     ) -> None:
         self._clock_hz = clock_hz
-        self._wait_ms = wait_ms
+        self.wait_ms = wait_ms
+        """May change at any time, say with the round trip."""
         self._capacity = capacity_packets
         self._frames_lost = 0
         self._packets_lost = 0
@@ -217,7 +218,7 @@ class JitterBuffer:
             return False
         oldest = self._packets[min(self._packets)]
         newest = self._packets[behind_gap[-1]]
-        if abs(self._elapsed_ms(oldest.timestamp, newest.timestamp)) <= self._wait_ms:
+        if abs(self._elapsed_ms(oldest.timestamp, newest.timestamp)) <= self.wait_ms:
             return False
         start = next((number for number in behind_gap if self._is_start(number)), None)
         if start is None:

@@ -20,6 +20,7 @@ from stream.audio import CHANNELS, SAMPLE_RATE_HZ, AudioChunk
 from stream.errors import CodecError
 from stream.frame import CLOCK_HZ, Frame
 from stream.jitter_buffer import CodedFrame, JitterBuffer, MediaPacket, PayloadPart
+from stream.nack import patience_ms
 from stream.video_decode import VideoDecoder
 
 AUDIO_WAIT_MS = 60
@@ -142,6 +143,8 @@ class ReceivingJitterBuffer:
         self._frames_skipped = 0
         self._skips_to_keyframe = False
         self._requested_ms = -float("inf")
+        self.rtt_ms: Callable[[], float | None] = lambda: None
+        """The round trip, None while it is not known: how long retransmissions may take."""
 
     def add(self, packet: IncomingPacket) -> tuple[bool, ReceivedFrames | None]:
         """Whether to send a PLI, and the frames that became complete."""
@@ -152,6 +155,9 @@ class ReceivingJitterBuffer:
         if isinstance(part, bytes):  # aiortc's word for a packet of padding
             part = PayloadPart(data=b"", starts_frame=False, is_keyframe=False)
         now_ms = self._clock_ms()
+        rtt_ms = self.rtt_ms() if self._is_video else None
+        if rtt_ms is not None:
+            self._buffer.wait_ms = patience_ms(rtt_ms)
         released = self._buffer.add(
             MediaPacket(
                 ssrc=packet.ssrc,

@@ -13,6 +13,7 @@ from aiortc.rtcrtpparameters import RTCRtpReceiveParameters
 
 from stream import rtp_header
 from stream.nack import NackRequests, NumberedPacket
+from stream.receiving_codecs import ReceivingJitterBuffer
 from stream.request_limits import KeyframeRequestLimit
 from stream.twcc import EXTENSION_URI
 from stream.twcc_history import ArrivalLog
@@ -91,6 +92,9 @@ class ReceivingTransport:
         generator = known.get("_RTCRtpReceiver__nack_generator")
         if isinstance(generator, NackGenerator):
             generator.rtt_ms = self._rtt_ms
+        buffer = known.get("_RTCRtpReceiver__jitter_buffer")
+        if isinstance(buffer, ReceivingJitterBuffer):
+            buffer.rtt_ms = self._rtt_ms
         if self._extension_id is not None:
             # A sender that takes both would obey the lower of two estimates, and REMB's falls for
             # jitter.

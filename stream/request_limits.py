@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 
 LONGEST_USE_MS = 1000.0
-"""A packet older than this is of no use to any live receiver; ours gives up after 0.3 s."""
+"""A packet older than this is of no use to any live receiver; ours gives up after 0.3 to 0.8 s."""
 
 REMEMBERED_PACKETS = 1024
 SHORTEST_KEYFRAME_MS = 100.0
 """Besides the round trip: a keyframe is coded and sent within two frame intervals."""
 
-_REPEAT_SHARE = 0.8  # of a round trip: an answer cannot have been missed earlier
+_REPEAT_SHARE = 1.0  # of a round trip: an answer cannot have been missed earlier
 
 
 class RetransmissionLimit:

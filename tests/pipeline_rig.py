@@ -27,8 +27,10 @@ class Publisher:
     video: LatestBuffer[Frame] = field(default_factory=lambda: LatestBuffer(20))
     audio: LatestBuffer[AudioChunk] = field(default_factory=lambda: LatestBuffer(250))
 
-    def put(self, number: int, *, size: Size = LR, pts: int | None = None) -> None:
-        frame = marked(number, size=size, pts=pts)
+    def put(
+        self, number: int, *, size: Size = LR, pts: int | None = None, is_damaged: bool = False
+    ) -> None:
+        frame = replace(marked(number, size=size, pts=pts), is_damaged=is_damaged)
         self.video.put(replace(frame, entered_ms=1000 * time.monotonic()))
 
     def end(self) -> None:

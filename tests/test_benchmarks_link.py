@@ -58,11 +58,12 @@ def test_datagrams_pass_between_the_ends_at_the_rate_of_the_link() -> None:
     path = PathConfig(rate=constant_rate(1_000_000), queue_ms=2000)
     with EmulatedLink(LinkConfig(forward=path)) as link:
         arrived = received(link, count=50, size=1222)  # 1250 with IP and UDP headers: 10 ms each
-        forward, backward = link.record()
+        record = link.record()
     assert [number for number, _ in arrived] == list(range(50))
-    assert arrived[-1][1] - arrived[0][1] >= 480
-    assert sum(interval.sent_bytes for interval in forward) == 50 * 1250 + 31
-    assert backward == []
+    assert arrived[-1][1] - arrived[0][1] >= 400  # 490, but the first may be noticed late
+    assert sum(interval.sent_bytes for interval in record.forward) == 50 * 1250 + 31
+    assert record.backward == ()
+    assert record.streams == ()  # what they carried was no RTP
 
 
 @needs_link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.link import PathInterval, why_no_link
+from benchmarks.link import PathInterval, RtpStream, why_no_link
 from benchmarks.link_receiver import SeenFrame
 from benchmarks.link_report import Passage, loss_row, measure_loss, measure_step, step_row
 from stream.errors import EdvrError
@@ -14,7 +14,11 @@ SENDER = ["test:", "--size", "320x180", "--no-audio", "--codec", "h264"]
 
 
 def passage(
-    frames: list[SeenFrame] | None = None, kbps: list[float] | None = None, *, trace_ms: float = 0
+    frames: list[SeenFrame] | None = None,
+    kbps: list[float] | None = None,
+    *,
+    trace_ms: float = 0,
+    streams: tuple[RtpStream, ...] = (),
 ) -> Passage:
     """Rates are of intervals of 100 ms, beginning with the trace."""
     forward = [
@@ -25,6 +29,7 @@ def passage(
         frames=tuple(frames or []),
         forward=tuple(forward),
         backward=(),
+        streams=streams,
         trace_ms=trace_ms,
         codec="h264",
     )
@@ -34,26 +39,39 @@ def seen(index: int, *, late_ms: float = 0, is_whole: bool = True) -> SeenFrame:
     return SeenFrame(pts=3600 * index, at_ms=1000 + 40 * index + late_ms, is_whole=is_whole)
 
 
+def sent(pictures: int) -> tuple[RtpStream, ...]:
+    """So many pictures in one packet of 100 bytes each, and 20 retransmissions."""
+    return (
+        RtpStream(ssrc=1, packets=pictures, size_bytes=100 * pictures, pictures=pictures),
+        RtpStream(ssrc=2, packets=20, size_bytes=2000, pictures=18),
+    )
+
+
 def test_missing_and_damaged_pictures_are_not_whole_and_freeze_the_picture() -> None:
     frames = [seen(n, is_whole=n != 5) for n in range(100) if n not in (3, 4)]
-    row = loss_row(passage(frames, [10.0]), 0.05, frame_rate=25, lossless_bytes=100)
-    assert row.frames == 100
+    row = loss_row(passage(frames, streams=sent(100)), 0.05, frame_rate=25)
+    assert (row.frames, row.not_sent) == (100, 0)
     assert row.whole_percent == 97.0
     assert row.longest_freeze_ms == 120
-    assert row.overhead_percent == 25.0
+    assert (row.sent_bytes, row.overhead_percent) == (12_000, 20.0)
     assert row.loss_percent == 5.0
+
+
+def test_pictures_that_the_sender_left_out_were_not_lost_on_the_way() -> None:
+    frames = [seen(n) for n in range(100) if n not in (3, 4)]
+    row = loss_row(passage(frames, streams=sent(98)), 0.05, frame_rate=25)
+    assert (row.frames, row.not_sent, row.whole_percent) == (98, 2, 100.0)
 
 
 def test_a_late_picture_is_a_freeze_too() -> None:
     frames = [seen(n, late_ms=200 if n == 7 else 0) for n in range(20)]
-    row = loss_row(passage(frames), 0.0, frame_rate=25)
+    row = loss_row(passage(frames, streams=sent(20)), 0.0, frame_rate=25)
     assert row.longest_freeze_ms == 200
-    assert row.overhead_percent is None
 
 
 def test_a_run_without_a_picture_is_an_error() -> None:
     with pytest.raises(EdvrError, match="not one picture"):
-        loss_row(passage(), 0.0, frame_rate=25)
+        loss_row(passage(streams=sent(5)), 0.0, frame_rate=25)
 
 
 def test_the_times_to_yield_and_to_recover_are_read_from_the_rate_sent() -> None:
@@ -84,8 +102,8 @@ def test_of_a_real_stream_over_a_lossy_link_nearly_all_pictures_are_whole() -> N
     row = measure_loss(
         0.05, [*SENDER, "--bitrate", "100k", "--duration", "6"], delay_ms=25, frame_rate=25
     )
-    assert row.frames > 50
-    assert row.whole_percent > 85  # 99 on a quiet machine; without retransmissions 40
+    assert row.frames > 30
+    assert row.whole_percent > 85  # 100 on a quiet machine; without retransmissions 40
 
 
 @needs_link

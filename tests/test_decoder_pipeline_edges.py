@@ -151,3 +151,17 @@ def test_a_frame_that_cannot_be_restored_is_left_out_and_counted(
     assert (counts.frames_in, counts.frames_unusable) == (6, 1)
     assert "a frame cannot be restored: cannot scale that" in caplog.text
     assert rig.failures == []
+
+
+def test_pictures_in_whose_place_the_last_good_one_stays_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with running(str(path)) as rig:
+        publisher = rig.publish()
+        for number in range(6):
+            publisher.put(number, is_damaged=number in (2, 3))
+            wait_until(lambda: len(publisher.video) < 10)
+        rig.restored(6)
+        rig.pipeline.close()
+        counts = rig.pipeline.counts()
+    assert numbers_in(path) == [0, 1, 1, 1, 4, 5]
+    assert (counts.frames_restored, counts.frames_held) == (6, 2)

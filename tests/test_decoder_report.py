@@ -23,6 +23,7 @@ def _counts(frames: int = 50, *, failed: int = 0) -> PipelineCounts:
         frames_in=frames + 3,
         frames_restored=frames,
         frames_failed=failed,
+        frames_held=4,
         frames_dropped=2,
         frames_unusable=1,
         model="live-xs-x2",
@@ -74,6 +75,7 @@ def test_statistics_are_one_json_object_for_each_report(tmp_path: Path) -> None:
     assert last["stream"] == "live"
     assert (last["codec"], last["wire_bps"], last["model"]) == ("h264", 160_000, "live-xs-x2")
     assert (last["frames_in"], last["frames_restored"], last["frames_dropped"]) == (78, 75, 2)
+    assert last["frames_held"] == 4
     assert last["latency_ms"] == {
         "wait": {"p50": 5.0, "p95": 9.5, "p99": 9.9},
         "total": {"p50": 50.0, "p95": 95.0, "p99": 99.0},

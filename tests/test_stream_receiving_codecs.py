@@ -152,3 +152,17 @@ def test_opus_becomes_stereo_sound_with_its_rtp_time_and_damage_is_counted() -> 
     assert sound[-1].chunk.pts == sound[-2].chunk.pts + 960
     assert sound[-1].counts.peer_errors == 1
     assert np.abs(sound[-1].chunk.samples).max() > 5000
+
+
+def test_the_longer_the_round_trip_the_longer_retransmissions_are_waited_for() -> None:
+    def given_up_after(rtt_ms: float | None) -> int:
+        buffer = ReceivingJitterBuffer(is_video=True, clock_ms=Clock())
+        buffer.rtt_ms = lambda: rtt_ms
+        buffer.add(Packet(0, 0, whole(b"k", keyframe=True)))
+        for number in range(2, 50):  # 1 never comes
+            _, received = buffer.add(Packet(number, number * INTERVAL, whole(b"d", keyframe=False)))
+            if received is not None:
+                return number
+        return 50
+
+    assert given_up_after(None) == given_up_after(50) < given_up_after(200) < 50

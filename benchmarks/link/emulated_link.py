@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from benchmarks.link.namespaces import FAR_ADDRESS, NEAR_ADDRESS, enter_namespace
 from benchmarks.link.path import PathConfig, PathInterval
+from benchmarks.link.rtp_census import RtpStream
 from stream.errors import ConfigError, EdvrError
 
 _TUN_DEVICE = FilePath("/dev/net/tun")
@@ -28,6 +29,15 @@ class LinkConfig:
 
     forward: PathConfig = _NO_LIMITS
     backward: PathConfig = _NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRecord:
+    """What passed so far, each way; streams: of RTP, forward."""
+
+    forward: tuple[PathInterval, ...]
+    backward: tuple[PathInterval, ...]
+    streams: tuple[RtpStream, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,14 +109,15 @@ class EmulatedLink:
         """Begin both rate traces anew; when, in ms since the start."""
         return float(self._ask({"restart": True})["now_ms"])
 
-    def record(self) -> tuple[list[PathInterval], list[PathInterval]]:
-        """What passed so far, forward and backward."""
+    def record(self) -> LinkRecord:
+        """What passed so far."""
         answer = self._ask({"record": True})
         forward, backward = (
-            [PathInterval(**interval) for interval in answer[name]]
+            tuple(PathInterval(**interval) for interval in answer[name])
             for name in ("forward", "backward")
         )
-        return forward, backward
+        streams = tuple(RtpStream(**stream) for stream in answer["streams"])
+        return LinkRecord(forward=forward, backward=backward, streams=streams)
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self._process is not None

@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.link.namespaces import FAR_ADDRESS, MTU_BYTES, NEAR_ADDRESS, create_namespace
 from benchmarks.link.path import Path, PathConfig
+from benchmarks.link.rtp_census import RtpCensus
 
 DIRECTIONS = ("forward", "backward")
 _IPV4 = 4
@@ -30,6 +31,7 @@ class Forwarder:
         self._tuns = tuns
         self.started_ms = _now_ms()
         self._paths = tuple(Path(PathConfig(), now_ms=self.started_ms) for _ in DIRECTIONS)
+        self._censuses = tuple(RtpCensus() for _ in DIRECTIONS)
         self._waiting: list[tuple[float, int, int, bytes]] = []  # (arrives, order, tun, packet)
         self._order = 0
         self._commands = b""
@@ -58,6 +60,7 @@ class Forwarder:
                 return
             if not packet or packet[0] >> 4 != _IPV4:
                 continue  # the kernel's own IPv6 chatter would shift the seeded losses
+            self._censuses[direction].add(packet)
             arrival_ms = self._paths[direction].send(len(packet), now_ms=_now_ms())
             if arrival_ms is not None:
                 self._order += 1
@@ -91,6 +94,7 @@ class Forwarder:
         if command.get("record"):
             for name, path in zip(DIRECTIONS, self._paths, strict=True):
                 answer[name] = [asdict(interval) for interval in path.intervals()]
+            answer["streams"] = [asdict(stream) for stream in self._censuses[0].streams()]
         return answer
 
 
