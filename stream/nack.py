@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SHORTEST_PATIENCE_MS, LONGEST_PATIENCE_MS = 300.0, 800.0
-_NOTICE_MS = 100.0  # a gap shows with the next frame
+_NOTICE_MS = 100.0  # a gap shows with the next frame at the earliest
 _PATIENCE_ROUND_TRIPS = 2.5  # two tries
 
 MIN_RETRY_MS = 20.0
@@ -15,6 +15,10 @@ RETRY_SHARE = 0.7
 may be what was lost. Senders answer once in a round trip (`stream.request_limits`, libwebrtc), so
 this costs a few bytes upstream. At a round trip of 50 ms and 5 % loss each way it takes the longest
 freeze of 16 minutes from 470 to 290 ms, against asking again after 1.2 round trips."""
+
+_BEFORE_FIRST = 8
+"""Packets that may have been lost before the first that came: the beginning of the keyframe, without
+which nothing is shown. A sender that sent none ignores the request."""
 
 _MAX_MISSING = 128  # what common senders keep for retransmission
 
@@ -58,8 +62,7 @@ class NackRequests:
         """Take a packet; the sequence numbers to ask for now."""
         number = packet.sequence_number
         if self._newest is None:
-            self._newest = number
-            return []
+            self._newest = (number - _BEFORE_FIRST - 1) % 0x10000
         ahead = (number - self._newest + 0x8000) % 0x10000 - 0x8000
         if ahead <= 0:
             self._missing.pop(number, None)
