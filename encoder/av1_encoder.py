@@ -30,6 +30,8 @@ LOWEST_QUANTISER = 8
 
 _PRESETS = ((320 * 180 * 30, 5), (640 * 360 * 30, 7), (960 * 540 * 30, 8))
 FASTEST_PRESET = 10
+FASTEST_LIVE_PRESET = 12
+"""Where nothing else keeps up."""
 
 
 def preset_for(size: Size, frame_rate: float) -> int:
@@ -67,6 +69,7 @@ class AV1Encoder:
         self._position = 0  # frames since the last keyframe
         self._owes_keyframe = True
         self._needed_bits = 0.0  # that the owed keyframe takes at least
+        self._steps = self._opened_steps = 0  # faster than the settings say
         self._colour = Colour()
         self._trial: SvtAv1 | None = None
         self._trial_ratio = 1.0
@@ -107,6 +110,11 @@ class AV1Encoder:
             data = self._repeat(codec, frame)
         return EncodedFrame(data=data, pts=frame.pts, is_keyframe=False)
 
+    def be_faster(self, steps: int) -> None:
+        """Take a faster preset; see `VideoEncoder.be_faster`."""
+        self._steps = steps
+        self._owes_keyframe |= steps != self._opened_steps
+
     def close(self) -> None:
         """Free the codec; the encoder may not be used afterwards."""
         for codec in (self._codec, self._trial):
@@ -125,6 +133,9 @@ class AV1Encoder:
         if bits > room.most_bits and not must_go:
             self._needed_bits = bits
             return None
+        if self._steps != self._opened_steps:
+            codec.close()
+            codec = self._codec = self._open(frame.colour)
         data = codec.encode(frame, quantiser=quantiser, is_keyframe=True)
         self._trial_ratio *= (8 * len(data) / bits) ** TRIAL_LEARNING
         self._owes_keyframe, self._needed_bits = False, 0.0
@@ -184,6 +195,8 @@ class AV1Encoder:
             preset = preset_for(settings.size, settings.frame_rate)
             if settings.preset != "auto":
                 preset = int(settings.preset)
+            preset = min(preset + self._steps, max(preset, FASTEST_LIVE_PRESET))
+            self._opened_steps = self._steps
         self._colour = colour
         return SvtAv1(
             settings.size,

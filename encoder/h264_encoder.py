@@ -40,6 +40,8 @@ FRAME_RATE_WINDOW = 25
 pause does not count), differs from the declared one by more than the tolerance, the encoder is
 opened again with the true one."""
 
+PRESETS = ("slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast")
+
 _PIXELS_PER_SECOND_MEDIUM = 640 * 360 * 30
 _PIXELS_PER_SECOND_FASTER = 960 * 540 * 30
 
@@ -67,6 +69,7 @@ class H264Encoder:
         self._intervals: deque[int] = deque(maxlen=FRAME_RATE_WINDOW)
         self._last_pts: int | None = None
         self._trim = RateTrim()
+        self._steps = self._opened_steps = 0  # faster than the settings say
         self._opened_pts: int | None = None
         self._opened_bitrate_bps = settings.target_bitrate_bps
         self._opened_colour = Colour()
@@ -113,6 +116,10 @@ class H264Encoder:
             data=bytes(packets[0]), pts=frame.pts, is_keyframe=packets[0].is_keyframe
         )
 
+    def be_faster(self, steps: int) -> None:
+        """Take a faster preset; see `VideoEncoder.be_faster`."""
+        self._steps = steps
+
     def close(self) -> None:
         """Free the codec; the encoder may not be used afterwards."""
         self._context = None
@@ -123,6 +130,8 @@ class H264Encoder:
             return True
         if self._opened_pts is not None and frame.pts - self._opened_pts < REOPEN_INTERVAL:
             return False
+        if self._steps != self._opened_steps:
+            return True
         if len(self._intervals) == FRAME_RATE_WINDOW:
             frame_rate = max(1.0, min(240.0, CLOCK_HZ / median(self._intervals)))
             if abs(frame_rate / self._settings.frame_rate - 1) > FRAME_RATE_TOLERANCE:
@@ -139,6 +148,9 @@ class H264Encoder:
         preset = settings.preset
         if preset == "auto":
             preset = preset_for(settings.size, settings.frame_rate)
+        if self._steps and preset in PRESETS:
+            preset = PRESETS[min(PRESETS.index(preset) + self._steps, len(PRESETS) - 1)]
+        self._opened_steps = self._steps
         # psy: psychovisual rate distortion lowers PSNR and VMAF-NEG, and restoration brings
         # detail back better than noise kept by it. threads=1: zero latency without the cost of
         # slices. scenecut=0, keyint: the sender decides where keyframes are.

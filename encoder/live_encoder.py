@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from encoder.codec_choice import settings_for
 from encoder.rate_control import PathReport, RateController
+from encoder.speed_control import SpeedControl
 from encoder.video_encoder import CodecSettings, VideoEncoder, open_video_encoder
 from stream.errors import EdvrError
 from stream.frame import Frame, Size
@@ -57,6 +58,7 @@ class LiveEncoder:
         self._rtt_ms: float | None = None
         self._link_bps: int | None = None
         self._sent = RateMeter()
+        self._speed = SpeedControl(frame_interval_ms=1000 / frame_rate)
         self.encode_ms = Percentiles()
 
     def encode(
@@ -94,7 +96,7 @@ class LiveEncoder:
             self._codec.close()  # whatever state it is in: the next frame starts afresh
             self._codec = None
             raise
-        self.encode_ms.add(self._clock_ms() - started_ms)
+        self._note_time(self._clock_ms() - started_ms, now_ms=started_ms)
         with self._lock:
             self._sent.add(len(coded.data), now_ms=started_ms)
             self._counts = EncodeCounts(
@@ -124,6 +126,15 @@ class LiveEncoder:
         with self._lock:
             self._packets_lost, self._rtt_ms, self._link_bps = packets_lost, rtt_ms, link_bps
 
+    def _note_time(self, encode_ms: float, *, now_ms: float) -> None:
+        """Whoever chose a preset keeps it; otherwise it follows the speed of the machine."""
+        self.encode_ms.add(encode_ms)
+        if self._preset != "auto" or not self._speed.note(encode_ms, now_ms=now_ms):
+            return
+        _log.info("speed of this machine: preset %d steps faster than planned", self._speed.steps)
+        if self._codec is not None:
+            self._codec.be_faster(self._speed.steps)
+
     def _reopened(self, size: Size, codec: NegotiatedCodec, target_bps: int) -> VideoEncoder:
         if self._codec is not None:
             self._codec.close()
@@ -137,6 +148,7 @@ class LiveEncoder:
             intra_refresh=self._intra_refresh,
         )
         opened = open_video_encoder(settings)
+        opened.be_faster(self._speed.steps)
         self._size = size
         with self._lock:
             self._settings = settings

@@ -104,6 +104,12 @@ class VideoEncoder(Protocol):
     def target_bitrate_bps(self, bitrate_bps: int) -> None:
         """Change the rate from the next frame on; clamped to what the encoder can do."""
 
+    def be_faster(self, steps: int) -> None:
+        """Take a preset so many steps faster than the settings say, with the next keyframe.
+
+        There will be one soon. As fast as it gets if there are not so many.
+        """
+
     def encode(self, frame: Frame, *, force_keyframe: bool = False) -> EncodedFrame:
         """Compress the next frame, of the size in the settings, with a larger pts than the last.
 

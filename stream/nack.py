@@ -17,8 +17,8 @@ this costs a few bytes upstream. At a round trip of 50 ms and 5 % loss each way 
 freeze of 16 minutes from 470 to 290 ms, against asking again after 1.2 round trips."""
 
 _BEFORE_FIRST = 8
-"""Packets that may have been lost before the first that came: the beginning of the keyframe, without
-which nothing is shown. A sender that sent none ignores the request."""
+"""Packets that may have been lost before the first that came: the beginning of the keyframe, and
+without it nothing is shown. A sender that sent none ignores the request."""
 
 _MAX_MISSING = 128  # what common senders keep for retransmission
 

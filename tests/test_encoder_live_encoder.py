@@ -134,3 +134,29 @@ def test_loss_and_a_low_estimate_lower_the_target_and_a_low_estimate_alone_does_
         targets.append(encoder.counts.target_bps)
     assert set(targets[:100]) == {targets[0]}
     assert targets[100] < 80_000 < targets[0]
+
+
+class _SlowMachine(_Clock):
+    """Each frame takes as long as the next one takes to come."""
+
+    def __call__(self) -> float:
+        self.now_ms += 40
+        return self.now_ms
+
+
+@pytest.mark.parametrize(("preset", "keyframes"), [("auto", 2), ("ultrafast", 1)])
+def test_a_codec_that_does_not_keep_up_becomes_faster_unless_the_preset_was_chosen(
+    preset: str, keyframes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    encoder = LiveEncoder(
+        RateController(150_000),
+        frame_rate=25,
+        preset=preset,
+        intra_refresh=False,
+        clock_ms=_SlowMachine(),
+    )
+    for index in range(80):
+        _encode(encoder, picture(index))
+    assert encoder.counts.keyframes == keyframes
+    assert ("steps faster" in caplog.text) == (preset == "auto")

@@ -19,7 +19,7 @@ from encoder.video_encoder import (
 )
 from stream.errors import ConfigError, FrameError
 from stream.frame import CLOCK_HZ, Colour, Frame, Size
-from tests.coded_video import decoded, keyframes
+from tests.coded_video import CUT, busiest_second, decoded, keyframes, moving_frames
 from tests.live_media import picture
 
 STEP = CLOCK_HZ // 25
@@ -88,6 +88,22 @@ def test_the_rate_is_clamped_to_what_a_codec_can_do(encoder: VideoEncoder) -> No
 def test_keyframes_come_only_when_asked_for(encoder: VideoEncoder) -> None:
     coded = [encoder.encode(picture(index), force_keyframe=index == 70) for index in range(150)]
     assert keyframes(coded) == [0, 70]
+
+
+def test_a_faster_preset_costs_one_keyframe_and_no_second_above_the_rate(library: str) -> None:
+    size = Size(width=320, height=180)
+    settings = {"h264": H264Settings, "libdav1d": AV1Settings}[library]
+    encoder = open_video_encoder(settings(size=size, target_bitrate_bps=200_000))
+    coded = []
+    for index, frame in enumerate(moving_frames(size)[:CUT]):
+        if index == 51:  # H.264 opens its codec again after two seconds at the earliest
+            encoder.be_faster(2)
+        coded.append(encoder.encode(frame))
+    encoder.close()
+    assert len(decoded(coded, library=library)) == CUT
+    assert keyframes(coded)[0] == 0
+    assert len(keyframes(coded)) == 2
+    assert busiest_second(coded) <= 1.15 * 200_000
 
 
 def test_each_frame_comes_out_at_once_and_decodes_to_what_went_in(
