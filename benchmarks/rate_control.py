@@ -4,8 +4,8 @@
 
 For each codec, size and bitrate: the mean rate and the busiest second as shares of the target,
 over the access units that the sender's encoder makes of the first seconds of a clip, with keyframes
-where the sender puts them; PSNR-Y of what is decoded; processor time. Then BD-rate of AV1 against
-H.264.
+where the sender puts them; PSNR-Y and VMAF-NEG of what is decoded, at the size that travels;
+processor time. Then BD-rates of AV1 against H.264.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
 import bjontegaard
 import numpy as np
 
-from benchmarks.quality import psnr_y
+from benchmarks.quality import mean_psnr_y
 from benchmarks.result_file import write_result
+from decoder.training.raw_clip import RawClip
+from decoder.training.vmaf_judge import VmafJudge
 from encoder.capture import open_source
 from encoder.downscale import Downscaler
 from encoder.encode_file import OfflineRung
@@ -38,6 +42,8 @@ from stream.scene_cut import SceneCutDetector
 CODECS: tuple[CodecName, ...] = ("h264", "av1")
 BITRATES = ("60k", "100k", "150k", "300k", "600k")
 SECONDS = 5.0
+METRICS = ("psnr_y_db", "vmaf_neg")
+"""Fields of `Row` that BD-rates are of."""
 
 _DECODERS = {"h264": "h264", "av1": "libdav1d"}
 
@@ -53,6 +59,7 @@ class Row:
     mean: float
     busiest_second: float
     psnr_y_db: float
+    vmaf_neg: float
     cores: float
     keyframes: int
 
@@ -73,6 +80,7 @@ def measure(clip: Path, frames: Sequence[Frame], rung: OfflineRung, frame_rate: 
     bits = np.array([8 * len(each.data) for each in coded])
     seconds = [bits[(times > end - CLOCK_HZ) & (times <= end)].sum() for end in times]
     duration_s = len(frames) / frame_rate
+    shown = _decoded(rung.codec, coded)
     return Row(
         clip=clip.stem,
         size=str(rung.size),
@@ -80,7 +88,8 @@ def measure(clip: Path, frames: Sequence[Frame], rung: OfflineRung, frame_rate: 
         target_bps=rung.bitrate_bps,
         mean=round(float(bits.sum()) / duration_s / rung.bitrate_bps, 3),
         busiest_second=round(float(max(seconds)) / rung.bitrate_bps, 3),
-        psnr_y_db=round(_mean_psnr(rung.codec, coded, frames), 3),
+        psnr_y_db=round(mean_psnr_y(shown, frames), 3),
+        vmaf_neg=round(_vmaf_neg(shown, frames, frame_rate), 3),
         cores=round(spent_s / duration_s, 3),
         keyframes=sum(each.is_keyframe for each in coded),
     )
@@ -96,10 +105,20 @@ def bd_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:  # Any: values for JS
         ]
         if min(map(len, curves)) < 4:
             continue
-        (rates, quality), (new_rates, new_quality) = (
-            ([row.mean * row.target_bps for row in curve], [row.psnr_y_db for row in curve])
-            for curve in curves
-        )
+        percents = {f"bd_rate_{metric}_percent": _bd_rate(*curves, metric) for metric in METRICS}
+        found.append({"clip": clip, "size": size, **percents})
+    return found
+
+
+def _bd_rate(old: Sequence[Row], new: Sequence[Row], metric: str) -> float | None:
+    """None where the curves have no quality in common, or fall where they should rise."""
+    (rates, quality), (new_rates, new_quality) = (
+        ([row.mean * row.target_bps for row in rows], [getattr(row, metric) for row in rows])
+        for rows in (old, new)
+    )
+    if max(quality) <= min(new_quality) or max(new_quality) <= min(quality):
+        return None
+    try:
         percent = bjontegaard.bd_rate(
             rates,
             quality,
@@ -109,18 +128,28 @@ def bd_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:  # Any: values for JS
             require_matching_points=False,
             min_overlap=0,  # the same rates: AV1's qualities lie higher
         )
-        found.append({"clip": clip, "size": size, "bd_rate_psnr_y_percent": round(percent, 1)})
-    return found
+    except ValueError:
+        return None
+    return round(float(percent), 1)
 
 
-def _mean_psnr(codec: str, coded: Sequence[EncodedFrame], frames: Sequence[Frame]) -> float:
+def _decoded(codec: str, coded: Sequence[EncodedFrame]) -> list[Frame]:
     decoder = av.CodecContext.create(_DECODERS[codec], "r")
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1
     decoder.flags |= av.codec.context.Flags.low_delay
     shown = [picture for each in coded for picture in decoder.decode(av.Packet(each.data))]
-    pairs = zip(shown, frames, strict=True)
-    return float(np.mean([psnr_y(frame_from_av(a, pts=0).y, b.y) for a, b in pairs]))
+    return [frame_from_av(picture, pts=index) for index, picture in enumerate(shown)]
+
+
+def _vmaf_neg(shown: Sequence[Frame], frames: Sequence[Frame], frame_rate: float) -> float:
+    with TemporaryDirectory(prefix="edvr-rate-control-") as folder:
+        rate = Fraction(frame_rate).limit_denominator(1001)
+        original = RawClip.write(Path(folder) / "original.y4m", frames, rate)
+        with VmafJudge(original) as judge:
+            for frame in shown:
+                judge.push(frame)
+            return judge.scores().vmaf_neg
 
 
 def _read(clip: Path, sizes: Sequence[Size]) -> tuple[dict[Size, list[Frame]], float]:

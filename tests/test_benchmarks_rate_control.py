@@ -8,7 +8,7 @@ from stream.frame import Size
 from tests.marked_pictures import write_marked
 
 
-def row(codec: str, target_bps: int, psnr_y_db: float) -> Row:
+def row(codec: str, target_bps: int, psnr_y_db: float, vmaf_neg: float | None = None) -> Row:
     return Row(
         clip="a",
         size="160x90",
@@ -17,6 +17,7 @@ def row(codec: str, target_bps: int, psnr_y_db: float) -> Row:
         mean=1.0,
         busiest_second=1.0,
         psnr_y_db=psnr_y_db,
+        vmaf_neg=2 * psnr_y_db if vmaf_neg is None else vmaf_neg,
         cores=0.1,
         keyframes=1,
     )
@@ -27,8 +28,18 @@ def test_half_the_bits_for_the_same_quality_is_minus_50_percent() -> None:
     rows = [row("h264", bps, db) for bps, db in points]
     rows += [row("av1", bps // 2, db) for bps, db in points]
     (found,) = bd_rates(rows)
-    assert found["bd_rate_psnr_y_percent"] == pytest.approx(-50, abs=0.5)
+    assert found["bd_rate_psnr_y_db_percent"] == pytest.approx(-50, abs=0.5)
+    assert found["bd_rate_vmaf_neg_percent"] == pytest.approx(-50, abs=0.5)
     assert bd_rates(rows[:6]) == []
+
+
+def test_qualities_that_have_nothing_in_common_have_no_bd_rate() -> None:
+    points = [(60_000, 30.0), (120_000, 33.0), (240_000, 36.0), (480_000, 39.0)]
+    rows = [row("h264", bps, db, vmaf_neg=db) for bps, db in points]
+    rows += [row("av1", bps, db, vmaf_neg=db + 50) for bps, db in points]
+    (found,) = bd_rates(rows)
+    assert found["bd_rate_psnr_y_db_percent"] == pytest.approx(0, abs=0.5)
+    assert found["bd_rate_vmaf_neg_percent"] is None
 
 
 def test_a_clip_is_measured_with_both_codecs(tmp_path: Path) -> None:
@@ -43,6 +54,7 @@ def test_a_clip_is_measured_with_both_codecs(tmp_path: Path) -> None:
     for each in rows:
         assert each["busiest_second"] <= 1.1
         assert each["psnr_y_db"] > 25
+        assert 30 < each["vmaf_neg"] <= 100
 
 
 def test_a_clip_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
