@@ -4,7 +4,8 @@ EdvrError
  ├── ConfigError          a setting or file the user gave is wrong; fails at once
  ├── FrameError           a frame breaks its contract (our bug or our caller's)
  ├── PeerError            the remote side misbehaved; caught in one place, the stream lives on
- │    └── SignallingError      WHIP or WHEP: no session now, but maybe later
+ │    ├── SignallingError      WHIP or WHEP: no session now, but maybe later
+ │    └── DeltaRefused         weights from outside are damaged, or not for this model
  ├── CodecError           a codec refused to open, encode or decode
  ├── SinkError            a local output cannot take more; other outputs go on
  └── BackendError
@@ -41,6 +42,10 @@ class SignallingError(PeerError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class DeltaRefused(PeerError):
+    """Weights from outside cannot be used: damaged, out of order, or not for this model."""
 
 
 class CodecError(EdvrError):
