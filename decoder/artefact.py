@@ -103,6 +103,20 @@ class Artefact:
         """The graph that runs once a window."""
         return self.folder / fuse_file(form)
 
+    @property
+    def sha256(self) -> str:
+        """Stands for all of its files, 64 hexadecimal digits; what is made for it names it so."""
+        files = sorted(self.manifest.sha256.items())
+        return _sha256("".join(f"{digest}  {name}\n" for name, digest in files).encode())
+
+    def extract_graph(self) -> bytes:
+        """The graph that runs once a frame, as an ONNX file."""
+        return self.extract_path.read_bytes()
+
+    def fuse_graph(self, form: FuseForm) -> bytes:
+        """The graph that runs once a window, as an ONNX file."""
+        return self.fuse_path(form).read_bytes()
+
     def reference(self) -> Reference:
         """The window to check an engine by. Raises ModelMismatch when it is unusable."""
         reference = Reference.load(self.folder / REFERENCE_FILE)

@@ -29,7 +29,7 @@ from decoder.backends import (
 from decoder.backends.contract import NVIDIA_DRIVER, window_inputs
 from stream.errors import BackendUnavailable, ConfigError, InferenceFailed, ModelMismatch
 from stream.frame import Size
-from tests.tiny_artefact import expected_planes, textured_frame, write_tiny_artefact
+from tests.tiny_artefact import MEAN, expected_planes, textured_frame, write_tiny_artefact
 
 SIZE = Size(width=32, height=24)
 FLOAT32 = [
@@ -219,8 +219,8 @@ def test_a_graph_that_one_backend_computes_wrongly_goes_to_the_next_with_one_lin
     artefact = write_tiny_artefact(tmp_path / "tiny-x2")
     swapped = onnx.load(str(artefact.fuse_path("grid_sample")))
     for weight in swapped.graph.initializer:
-        if weight.name == "weight0":
-            weight.CopyFrom(onnx.numpy_helper.from_array(np.array(0.2, np.float32), "weight0"))
+        if weight.name == MEAN[0]:
+            weight.CopyFrom(onnx.numpy_helper.from_array(np.array(0.2, np.float32), MEAN[0]))
     onnx.save(swapped, str(artefact.fuse_path("grid_sample")))
     backend = open_backend(AutoConfig(threads=1), artefact, SIZE)
     assert backend.name == "onnxruntime f32"

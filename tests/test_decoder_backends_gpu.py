@@ -43,7 +43,7 @@ def shipped(request: pytest.FixtureRequest) -> Artefact:
 @pytest.mark.parametrize("half", [False, True])
 def test_rewritten_graphs_have_bytes_at_their_edges_alone(shipped: Artefact, half: bool) -> None:
     for path in (shipped.extract_path, shipped.fuse_path("grid_sample")):
-        model = onnx.load_from_string(gpu_graph(path, half=half))
+        model = onnx.load_from_string(gpu_graph(path.read_bytes(), half=half))
         onnx.checker.check_model(model, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(model)
         kinds = {each.type.tensor_type.elem_type for each in inferred.graph.value_info}
@@ -52,7 +52,7 @@ def test_rewritten_graphs_have_bytes_at_their_edges_alone(shipped: Artefact, hal
 
 
 def test_sampling_positions_stay_in_32_bits(shipped: Artefact) -> None:
-    rewritten = gpu_graph(shipped.fuse_path("grid_sample"), half=True)
+    rewritten = gpu_graph(shipped.fuse_graph("grid_sample"), half=True)
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(rewritten)).graph
     kinds = {each.name: each.type.tensor_type.elem_type for each in graph.value_info}
     samplers = [node for node in graph.node if node.op_type == "GridSample"]

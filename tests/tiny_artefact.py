@@ -21,6 +21,11 @@ from stream.frame import Frame, Plane
 WEIGHTS = (0.125, 0.625, 0.25)
 """All different, so that a wrong order of the window shows; exact in bfloat16."""
 
+MEAN = tuple(f"fuse.mean.{i}.weight" for i in range(3))
+LIFT = "extract.lift.weight"
+"""Names of its weights, which can be adapted: scalars, and what a quantiser counts, of shape (1,).
+"""
+
 LOOKAHEAD = 1
 MULTIPLE_OF = 4
 _OPSET = 20
@@ -43,13 +48,19 @@ def textured_frame(
     )
 
 
-def expected_planes(window: Sequence[Frame], *, scale: int = 2) -> Planes:
+def expected_planes(
+    window: Sequence[Frame],
+    *,
+    scale: int = 2,
+    weights: Sequence[float] = WEIGHTS,
+    lift: float = 4.0,
+) -> Planes:
     """What the tiny network makes of a window, computed in numpy."""
-    luma = [frame.y + 4 * max(0.0, float(quantiser_input(frame)[0])) for frame in window]
+    luma = [frame.y + lift * max(0.0, float(quantiser_input(frame)[0])) for frame in window]
     return (
-        _mean_repeated(luma, scale),
-        _mean_repeated([frame.u.astype(float) for frame in window], scale),
-        _mean_repeated([frame.v.astype(float) for frame in window], scale),
+        _mean_repeated(luma, scale, weights),
+        _mean_repeated([frame.u.astype(float) for frame in window], scale, weights),
+        _mean_repeated([frame.v.astype(float) for frame in window], scale, weights),
     )
 
 
@@ -99,8 +110,10 @@ def write_tiny_artefact(
     )
 
 
-def _mean_repeated(planes: Sequence[NDArray[np.floating]], scale: int) -> Plane:
-    mean = np.tensordot(WEIGHTS, np.stack(planes), axes=1)
+def _mean_repeated(
+    planes: Sequence[NDArray[np.floating]], scale: int, weights: Sequence[float]
+) -> Plane:
+    mean = np.tensordot(weights, np.stack(planes), axes=1)
     rounded: Plane = np.clip(np.round(mean), 0, 255).astype(np.uint8)
     return rounded.repeat(scale, axis=0).repeat(scale, axis=1)
 
@@ -111,7 +124,7 @@ def _extract_graph() -> GraphProto:
         *_to_float("u"),
         *_to_float("v"),
         helper.make_node("Relu", ["quantiser"], ["known"]),
-        helper.make_node("Mul", ["known", "four"], ["lift"]),
+        helper.make_node("Mul", ["known", LIFT], ["lift"]),
         helper.make_node("Add", ["y4", "lift"], ["f0"]),
         helper.make_node("Concat", ["u4", "v4"], ["f1"], axis=1),
     ]
@@ -125,7 +138,7 @@ def _extract_graph() -> GraphProto:
         helper.make_tensor_value_info("f0", _FLOAT, [1, 1, "H", "W"]),
         helper.make_tensor_value_info("f1", _FLOAT, [1, 2, "H2", "W2"]),
     ]
-    constants: Constants = {"axes": [0, 1], "four": [4.0]}
+    constants: Constants = {"axes": [0, 1], LIFT: [4.0]}
     return helper.make_graph(nodes, "extract", inputs, outputs, _initialisers(constants))
 
 
@@ -170,8 +183,8 @@ def _fuse_body(scale: int, *, deform: bool) -> tuple[list[NodeProto], Constants]
     nodes = []
     for k in range(2):
         for i, weight in enumerate(WEIGHTS):
-            constants[f"weight{i}"] = weight
-            nodes.append(helper.make_node("Mul", [f"w{i}_f{k}", f"weight{i}"], [f"part{i}_{k}"]))
+            constants[MEAN[i]] = weight
+            nodes.append(helper.make_node("Mul", [f"w{i}_f{k}", MEAN[i]], [f"part{i}_{k}"]))
         nodes.append(helper.make_node("Sum", [f"part{i}_{k}" for i in range(3)], [f"sum{k}"]))
     luma = "sum0"
     if deform:  # an identity: 1x1 kernel of weight one, all offsets zero

@@ -13,6 +13,7 @@ from typing import assert_never
 
 import numpy as np
 
+from decoder.adapted_artefact import AdaptedArtefact
 from decoder.artefact import Artefact
 from decoder.backends.contract import (
     INSTALLABLE,
@@ -28,7 +29,7 @@ from decoder.backends.contract import (
     TorchConfig,
     backend_config,
 )
-from decoder.backends.self_check import check_reference
+from decoder.backends.self_check import check_adapted, check_reference
 from stream.errors import BackendError, BackendUnavailable, ConfigError, ModelMismatch
 from stream.frame import NEUTRAL_CHROMA, Frame, Size
 
@@ -58,6 +59,9 @@ _TRIAL_BUDGET_MS = 150.0
 _ALWAYS_INSTALLED = ("openvino", "onnxruntime")
 """That others are missing, or their devices, is nothing to speak of."""
 
+_reproduced: set[tuple[BackendConfig, str]] = set()
+"""Which models' references were reproduced in this process, by SHA-256."""
+
 _FAST_ENOUGH_MS = 16.0
 """A backend that makes 60 frames a second is taken without trying the others."""
 
@@ -80,40 +84,54 @@ def open_backend(config: BackendConfig, artefact: Artefact, lr_size: Size) -> Ba
         case OnnxRuntimeConfig():
             from decoder.backends.onnxruntime_cpu import OnnxRuntimeBackend
 
-            return _open_checked(partial(OnnxRuntimeBackend, config, artefact), artefact, lr_size)
+            return _open_checked(config, partial(OnnxRuntimeBackend, config), artefact, lr_size)
         case OpenVinoConfig():
             from decoder.backends.openvino_device import OpenVinoBackend
 
-            return _open_checked(partial(OpenVinoBackend, config, artefact), artefact, lr_size)
+            return _open_checked(config, partial(OpenVinoBackend, config), artefact, lr_size)
         case OnnxRuntimeGpuConfig():
             from decoder.backends.onnxruntime_gpu import OnnxRuntimeGpuBackend
 
-            return _open_checked(
-                partial(OnnxRuntimeGpuBackend, config, artefact), artefact, lr_size
-            )
+            return _open_checked(config, partial(OnnxRuntimeGpuBackend, config), artefact, lr_size)
         case TorchConfig():
             from decoder.backends.torch_graph import TorchBackend
 
-            return _open_checked(partial(TorchBackend, config, artefact), artefact, lr_size)
+            return _open_checked(config, partial(TorchBackend, config), artefact, lr_size)
         case TensorRtConfig():
             from decoder.backends.tensorrt_gpu import TensorRtBackend
 
             # One engine for both sizes, so that the one that is used is the one that is checked.
-            opener = partial(TensorRtBackend, config, artefact, tuned_for=lr_size)
-            return _open_checked(opener, artefact, lr_size)
+            opener = partial(TensorRtBackend, config, tuned_for=lr_size)
+            return _open_checked(config, opener, artefact, lr_size)
         case _:
             assert_never(config)
 
 
-def _open_checked(opener: Callable[[Size], Backend], artefact: Artefact, lr_size: Size) -> Backend:
-    reference = artefact.reference()
-    trial = opener(reference.size)
-    try:
-        off = check_reference(trial, reference, tolerance_levels=artefact.manifest.tolerance_levels)
-    finally:
-        trial.close()
-    log.debug("%s on %s: %s", artefact.manifest.name, trial.name, off)
-    return opener(lr_size)
+def _open_checked(
+    config: BackendConfig,
+    opener: Callable[[Artefact, Size], Backend],
+    artefact: Artefact,
+    lr_size: Size,
+) -> Backend:
+    """Other weights have no picture to check by: the engine must have reproduced the base's."""
+    base = artefact.base if isinstance(artefact, AdaptedArtefact) else artefact
+    reference, tolerance = base.reference(), base.manifest.tolerance_levels
+    if base is artefact or (config, base.sha256) not in _reproduced:
+        trial = opener(base, reference.size)
+        try:
+            off = check_reference(trial, reference, tolerance_levels=tolerance)
+        finally:
+            trial.close()
+        log.debug("%s on %s: %s", base.manifest.name, trial.name, off)
+        _reproduced.add((config, base.sha256))
+    if base is not artefact:
+        trial = opener(artefact, reference.size)
+        try:
+            off = check_adapted(trial, reference)
+        finally:
+            trial.close()
+        log.debug("%s, adapted, on %s: %s", base.manifest.name, trial.name, off)
+    return opener(artefact, lr_size)
 
 
 def _open_fastest(config: AutoConfig, artefact: Artefact, lr_size: Size) -> Backend:

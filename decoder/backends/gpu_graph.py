@@ -10,8 +10,6 @@ Needs `onnx`, which the extra `tensorrt` installs.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from decoder.backends.contract import LibraryObject, import_library
 from stream.errors import ModelMismatch
 
@@ -23,16 +21,16 @@ _STAYS_FLOAT = {"Resize": (1, 2), "Range": (0, 1, 2)}
 _GRID_INPUT = 1
 
 
-def gpu_graph(path: Path, *, half: bool) -> bytes:
-    """The graph in `path` with bytes at its edges alone and, for `half`, in 16 bits.
+def gpu_graph(graph: bytes, *, half: bool) -> bytes:
+    """An ONNX file with bytes at its edges alone and, for `half`, in 16 bits.
 
     Raises BackendUnavailable without `onnx`, ModelMismatch when it is not a graph.
     """
     onnx = import_library("onnx", extra="'edvr-live[tensorrt]'")
     try:
-        model = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
+        model = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph))
     except Exception as error:  # protobuf and the checker raise types of their own
-        raise ModelMismatch(f"{path} is not an ONNX graph: {error}") from error
+        raise ModelMismatch(f"this is not an ONNX graph: {error}") from error
     _bytes_at_edges(onnx, model.graph)
     if half:
         _Halved(onnx, model.graph).rewrite()

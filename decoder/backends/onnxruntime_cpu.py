@@ -39,8 +39,8 @@ class OnnxRuntimeBackend:
         self._lr_size = lr_size
         scale = artefact.manifest.scale
         self._hr_size = Size(width=lr_size.width * scale, height=lr_size.height * scale)
-        self._extract = self._open(artefact.extract_path.read_bytes())
-        self._fuse = self._open(artefact.fuse_path("deform_conv").read_bytes())
+        self._extract = self._open(artefact.extract_graph())
+        self._fuse = self._open(artefact.fuse_graph("deform_conv"))
         self._feature_names = [f"f{k}" for k in range(artefact.manifest.features)]
         self._window_inputs = window_inputs(
             (node.name for node in self._fuse.get_inputs()),

@@ -53,8 +53,8 @@ class OnnxRuntimeGpuBackend:
         self._lr_size = lr_size
         scale = artefact.manifest.scale
         self._hr_size = Size(width=lr_size.width * scale, height=lr_size.height * scale)
-        self._extract = self._open(gpu_graph(artefact.extract_path, half=config.half))
-        self._fuse = self._open(gpu_graph(artefact.fuse_path("grid_sample"), half=config.half))
+        self._extract = self._open(gpu_graph(artefact.extract_graph(), half=config.half))
+        self._fuse = self._open(gpu_graph(artefact.fuse_graph("grid_sample"), half=config.half))
         self._device = "cpu" if self.runs_on_cpu else "cuda"
         self._feature_names = [f"f{k}" for k in range(artefact.manifest.features)]
         self._window_inputs = window_inputs(

@@ -102,10 +102,10 @@ class OpenVinoBackend:
     def _open(self, core: LibraryObject, artefact: Artefact) -> None:
         manifest, size = artefact.manifest, self._lr_size
         half = [size.height // 2, size.width // 2]
-        extract = core.read_model(artefact.extract_path)
+        extract = core.read_model(artefact.extract_graph())
         extract.reshape({"y": [size.height, size.width], "u": half, "v": half, "quantiser": [1]})
         features = [extract.output(f"f{k}") for k in range(manifest.features)]
-        fuse = core.read_model(artefact.fuse_path("grid_sample"))
+        fuse = core.read_model(artefact.fuse_graph("grid_sample"))
         names = [port.any_name for port in fuse.inputs]
         places = window_inputs(names, window=manifest.window, features=manifest.features)
         fuse.reshape({name: features[k].partial_shape for name, (_, k) in places.items()})

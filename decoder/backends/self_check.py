@@ -21,6 +21,10 @@ HALF_MAX_LEVELS = 2
 """Largest single difference allowed in 16 bits: rounding costs one level in trained networks, found
 63 dB apart; a wrong tap or a shifted picture is off by far more at every edge."""
 
+ADAPTED_MIN_PSNR_DB = 20.0
+"""Adapted weights show nearly the same picture, sharper here and there: within 30 to 50 dB of the
+base model's. Below this it is another picture, whatever the weights were meant to do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviation:
@@ -48,11 +52,7 @@ def check_reference(backend: Backend, reference: Reference, *, tolerance_levels:
     Raises ModelMismatch when the picture is off by more than `tolerance_levels` (float32), or by
     more than `HALF_MAX_LEVELS` or below `HALF_MIN_PSNR_DB` (16 bits), or when running fails.
     """
-    try:
-        found = backend.fuse([backend.extract(frame) for frame in reference.frames])
-    except InferenceFailed as error:
-        raise ModelMismatch(f"{backend.name} cannot run the reference: {error}") from error
-    off = deviation(reference.expected, found)
+    off = _deviation_from(reference, backend)
     if backend.is_half_precision:
         is_good = off.max_levels <= HALF_MAX_LEVELS and off.psnr_db >= HALF_MIN_PSNR_DB
     else:
@@ -63,3 +63,25 @@ def check_reference(backend: Backend, reference: Reference, *, tolerance_levels:
             f" {off.max_levels} levels, {off.psnr_db:.1f} dB"
         )
     return off
+
+
+def check_adapted(backend: Backend, reference: Reference) -> Deviation:
+    """Run the reference window of the base model by an engine that has adapted weights.
+
+    Raises ModelMismatch when the picture is quite another one, or when running fails.
+    """
+    off = _deviation_from(reference, backend)
+    if not off.psnr_db >= ADAPTED_MIN_PSNR_DB:
+        raise ModelMismatch(
+            f"{backend.name}: the adapted weights spoil the picture, {off.psnr_db:.1f} dB from the"
+            " base model's"
+        )
+    return off
+
+
+def _deviation_from(reference: Reference, backend: Backend) -> Deviation:
+    try:
+        found = backend.fuse([backend.extract(frame) for frame in reference.frames])
+    except InferenceFailed as error:
+        raise ModelMismatch(f"{backend.name} cannot run the reference: {error}") from error
+    return deviation(reference.expected, found)

@@ -104,7 +104,7 @@ class _Place:
     """One engine to build: from which graph and for which shapes of its inputs, and its file."""
 
     graph: bytes
-    source: Path
+    name: str
     shapes: Callable[[str], tuple[Shape, Shape, Shape]]
     file: Path
 
@@ -130,18 +130,21 @@ def _places(
         return a, b, c
 
     def place(
-        half: str, source: Path, shapes_of: Callable[[str], tuple[Shape, Shape, Shape]]
+        half: str, source: bytes, shapes_of: Callable[[str], tuple[Shape, Shape, Shape]]
     ) -> _Place:
         graph = gpu_graph(source, half=config.half)
         key = _key(graph, repr(sizes), library.__version__, config.library, device, capability)
         name = f"{artefact.manifest.name}-{half}-{key}.plan"
         return _Place(
-            graph=graph, source=source, shapes=shapes_of, file=cache_folder() / "engines" / name
+            graph=graph,
+            name=f"{half} of {artefact.manifest.name}",
+            shapes=shapes_of,
+            file=cache_folder() / "engines" / name,
         )
 
     return (
-        place("extract", artefact.extract_path, plane_shapes),
-        place("fuse", artefact.fuse_path("grid_sample"), feature_shapes),
+        place("extract", artefact.extract_graph(), plane_shapes),
+        place("fuse", artefact.fuse_graph("grid_sample"), feature_shapes),
     )
 
 
@@ -158,7 +161,7 @@ def _build(library: LibraryObject, place: _Place, capability: str | None) -> byt
     parser = library.OnnxParser(network, logger)
     if not parser.parse(place.graph):
         reason = parser.get_error(0).desc() if parser.num_errors else "unknown reason"
-        raise ModelMismatch(f"{library.__name__} cannot read {place.source}: {_first_line(reason)}")
+        raise ModelMismatch(f"{library.__name__} cannot read {place.name}: {_first_line(reason)}")
     settings, profile = builder.create_builder_config(), builder.create_optimization_profile()
     if capability is not None:
         known = getattr(library, "ComputeCapability", None)  # TensorRT-RTX alone has it
@@ -173,7 +176,7 @@ def _build(library: LibraryObject, place: _Place, capability: str | None) -> byt
     settings.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, settings)
     if plan is None:
-        raise ModelMismatch(f"{library.__name__} cannot build {place.source}: {logger.last_error}")
+        raise ModelMismatch(f"{library.__name__} cannot build {place.name}: {logger.last_error}")
     return bytes(plan)
 
 

@@ -62,9 +62,9 @@ class TorchBackend:
             "quantiser": torch.zeros(1),
         }
         self._feature_names = [f"f{k}" for k in range(manifest.features)]
-        extract = gpu_graph(artefact.extract_path, half=self.is_half_precision)
+        extract = gpu_graph(artefact.extract_graph(), half=self.is_half_precision)
         self._extract, examples = self._program(extract, planes, self._feature_names)
-        fuse = gpu_graph(artefact.fuse_path("grid_sample"), half=self.is_half_precision)
+        fuse = gpu_graph(artefact.fuse_graph("grid_sample"), half=self.is_half_precision)
         self._places = window_inputs(
             _input_names(fuse), window=manifest.window, features=manifest.features
         )
