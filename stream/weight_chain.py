@@ -67,7 +67,7 @@ class WeightChain:
         changes = {} if delta.header.is_state else dict(self._changes)
         for name, tensor in delta.tensors.items():
             new = tensor.changes()
-            changes[name] = changes[name] + new if name in changes else new
+            changes[name] = np.asarray(changes[name] + new) if name in changes else new
             changes[name].flags.writeable = False
         self._changes = MappingProxyType(changes)
         self._sequence, self._digest = delta.header.sequence, delta.digest

@@ -117,8 +117,7 @@ class QuantisedTensor:
 
     def changes(self) -> NDArray[np.float32]:
         """What is added to the weights, rounded once: the same on every machine."""
-        changes: NDArray[np.float32] = self.values.astype(np.float32) * np.float32(self.scale)
-        return changes
+        return np.asarray(self.values.astype(np.float32) * np.float32(self.scale))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ def test_the_base_stays_as_it_is_and_the_adapted_one_has_hashes_of_its_own(tiny:
     assert again.sha256 == adapted.sha256
     adapted.verify()
     for form in ("grid_sample", "deform_conv"):
-        graph = adapted.fuse_graph(form)  # type: ignore[arg-type] # one of the two literals
+        graph = adapted.fuse_graph(form)
         assert read_weight(graph, find_weights(graph)[MEAN[1]]) == np.float32(0.5625)
     assert set(adapted.graphs) == set(GRAPH_FILES)
 

@@ -15,6 +15,7 @@ SHAPES = {
     "extract.conv.bias": (4,),
     "fuse.conv.weight": (6, 4, 3, 3),
     "fuse.conv.bias": (6,),
+    "fuse.mix.weight": (),
 }
 BASE = hashlib.sha256(b"a model").hexdigest()
 TENSORS_AT = 4 + 2 + 32 + 8 + 32 + 4 + 8
@@ -29,7 +30,7 @@ def quantised(
     top = (1 << (bits - 1)) - 1
     tensors = {}
     for name, shape in (SHAPES if shapes is None else shapes).items():
-        values = np.clip(rng.laplace(0, 0.6, shape).round(), -top, top).astype(np.int16)
+        values = np.array(np.clip(rng.laplace(0, 0.6, shape).round(), -top, top), np.int16)
         values.flat[0] = top  # so that none is left out
         tensors[name] = QuantisedTensor(values=values, scale=0.004, bits=bits)
     return tensors
@@ -74,7 +75,7 @@ def damaged(data: bytes, *, count: int, seed: int) -> Iterator[bytes]:
                 body[rng.integers(len(body) - 32)] ^= 1 << int(rng.integers(8))
                 yield sealed(bytes(body[:-32]))
             case 3:  # several bytes of the head and the table, with the checksum made right
-                for place in rng.integers(0, TENSORS_AT + 2 + 28, 4):
+                for place in rng.integers(0, TENSORS_AT + 2 + 35, 4):
                     body[place] = rng.integers(256)
                 yield sealed(bytes(body[:-32]))
             case 4:  # not finite, not positive, or far too large
