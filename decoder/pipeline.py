@@ -72,6 +72,7 @@ class Pipeline:
         self._session: Session | None = None
         self._next_session: Session | None = None
         self._counts = PipelineCounts()
+        self._mapped: tuple[LatestBuffer[Frame], int] | None = None
         self._timings: dict[str, Percentiles] = self._latency_ms
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"restorer {name}", daemon=True)
@@ -102,6 +103,11 @@ class Pipeline:
                 frames_dropped=dropped,
                 sinks=self._outputs.counters(),
             )
+
+    def output_pts(self, video: LatestBuffer[Frame], pts: int) -> int | None:
+        """When a picture of a session (the one with that buffer) is put out; None if not known."""
+        mapped = self._mapped
+        return pts + mapped[1] if mapped is not None and mapped[0] is video else None
 
     def stage_percentiles(self) -> dict[str, Percentiles]:
         """Latency in ms by stage.
@@ -179,6 +185,7 @@ class Pipeline:
         waiting = 0 if session.video.closed else len(session.video)
         self._load.choose_tier(restorer, frame, waiting=waiting, now_ms=now_ms)
         out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
+        self._mapped = session.video, self._timeline.shift
         self._lr_outputs.expect(out_pts)
         self._lr_outputs.put_frame(frame.at(out_pts))
         self._outputs.expect(out_pts)

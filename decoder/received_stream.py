@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from decoder.pipeline import Pipeline
 from decoder.viewing.sessions import StreamViews
+from stream.coded_media import CodedPicture
 from stream.peer import ReceivingPeer
 
 
@@ -23,6 +25,17 @@ class ReceivedStream:
     def is_publishing(self) -> bool:
         """Whether a publisher is connected."""
         return self.peer.connected.is_set() and not self.peer.closed.is_set()
+
+    def adopt(self, peer: ReceivingPeer) -> None:
+        """Take what this publisher sends from now on."""
+        self.peer = peer
+        peer.on_coded = partial(self._pass_on, peer)
+        self.pipeline.attach(peer.video, peer.audio)
+
+    def _pass_on(self, peer: ReceivingPeer, picture: CodedPicture) -> None:
+        pts = self.pipeline.output_pts(peer.video, picture.pts)
+        if pts is not None and self.views.pass_on(picture, pts=pts):
+            peer.request_keyframe()
 
     async def close(self) -> None:
         """Send publisher and viewers away, and finish the outputs."""

@@ -213,8 +213,7 @@ class Receiver:
             self._report()  # so that it is listed from now on
         else:
             self._reporter.start_session(name, stream.peer.stats(), now_ms=now_ms)
-            stream.peer = peer
-        stream.pipeline.attach(peer.video, peer.audio)
+        stream.adopt(peer)
 
     def _views_of(self, name: str) -> StreamViews | None:
         return self._streams[name].views if name in self._streams else None

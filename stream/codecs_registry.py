@@ -163,6 +163,7 @@ def _check_aiortc() -> None:
                 *("_RTCRtpSender__octet_count", "_RTCRtpSender__packet_count"),
             ),
         ),
+        (rtcrtpsender.RTCRtpSender._retransmit, ("_RTCRtpSender__rtx_payload_type",)),
         (rtcrtpsender.RTCRtpSender.send, ("_run_rtp", "_RTCRtpSender__mid")),
         (rtcrtpsender.RTCRtpSender._run_rtcp, ("_RTCRtpSender__ntp_timestamp", "RtcpSrPacket")),
         (rtcrtpreceiver.RTCRtpReceiver.__init__, ("JitterBuffer", "NackGenerator")),

@@ -16,11 +16,13 @@ MAX_QUEUED_BYTES = 1_000_000
 class CodedUnit:
     """One frame of either track.
 
-    payloads: of its RTP packets, in order. pts: in 1/90000 s (video) or 1/48000 s (audio), on a
-    common zero; its low 32 bits are the RTP timestamp. is_keyframe: always true for sound.
+    codec: in lower case, as in SDP. payloads: of its RTP packets, in order. pts: in 1/90000 s
+    (video) or 1/48000 s (audio), on a common zero; its low 32 bits are the RTP timestamp.
+    is_keyframe: always true for sound.
     """
 
     track: Track
+    codec: str
     payloads: tuple[bytes, ...]
     pts: int
     is_keyframe: bool
@@ -29,6 +31,20 @@ class CodedUnit:
     def size_bytes(self) -> int:
         """Sum of the payloads."""
         return sum(map(len, self.payloads))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodedPicture:
+    """A picture as its publisher compressed it.
+
+    codec: in lower case. data: access units as `stream.jitter_buffer.CodedFrame` has them, those
+    of pictures that are not shown before that of the one at pts (1/90000 s, its session's).
+    """
+
+    codec: str
+    data: tuple[bytes, ...]
+    pts: int
+    is_keyframe: bool
 
 
 class CodedQueue:

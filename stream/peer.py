@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from aiortc import MediaStreamTrack, RTCDtlsTransport
 from aiortc.clock import current_ntp_time
@@ -17,6 +18,7 @@ from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 from stream.audio import AudioChunk
 from stream.buffer import LatestBuffer
 from stream.codecs_registry import monotonic_ms, read_agreement
+from stream.coded_media import CodedPicture
 from stream.congestion_control import CongestionControl, SendingLimits
 from stream.frame import Frame
 from stream.ice_path import NetworkScope as NetworkScope
@@ -138,6 +140,8 @@ class ReceivingPeer(PeerConnection):
         super().__init__(network, remote_sends=True)
         self.video: LatestBuffer[Frame] = LatestBuffer(video_capacity)
         self.audio: LatestBuffer[AudioChunk] = LatestBuffer(audio_capacity)
+        self.on_coded: Callable[[CodedPicture], None] | None = None
+        """Called on the event loop with what each picture was decoded from."""
         self._clock = MediaClock()
         self._codec: str | None = None
         self._counts: dict[Track, ReceiveCounts] = {}
@@ -181,6 +185,13 @@ class ReceivingPeer(PeerConnection):
                 observe_rtcp(receiver, lambda packet: self._on_rtcp(kind, packet))
         self._spawn(self._drain(track))
 
+    def request_keyframe(self) -> None:
+        """Ask the sender for a keyframe, once; it may not listen."""
+        for receiver in self._connection.getReceivers():
+            if receiver.track.kind == "video":
+                for source in receiver.getSynchronizationSources():
+                    self._spawn(receiver._send_rtcp_pli(source.source))
+
     async def settle(self) -> None:
         """Wait until what has arrived is decoded, half a second at most.
 
@@ -214,7 +225,7 @@ class ReceivingPeer(PeerConnection):
     def _take(self, received: object) -> None:
         self._taken += 1
         match received:
-            case ReceivedVideo(frame=frame, codec=codec, counts=counts):
+            case ReceivedVideo(frame=frame, coded=coded, codec=codec, counts=counts):
                 self._codec = codec
                 self._counts[Track.VIDEO] = counts
                 jumps = self._clock.jumps
@@ -223,6 +234,13 @@ class ReceivingPeer(PeerConnection):
                     _log.info("timestamps of the pictures jumped; they go on without a gap")
                 if pts is not None:
                     self.video.put(frame.at(pts))
+                    if self.on_coded is not None:
+                        data = tuple(each.data for each in coded)
+                        self.on_coded(
+                            CodedPicture(
+                                codec=codec, data=data, pts=pts, is_keyframe=frame.is_keyframe
+                            )
+                        )
             case ReceivedAudio(chunk=chunk, counts=counts):
                 self._counts[Track.AUDIO] = counts
                 pts = self._clock.audio(

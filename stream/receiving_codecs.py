@@ -29,6 +29,9 @@ AUDIO_WAIT_MS = 60
 MAX_BACKLOG_FRAMES = 64
 """A decoder that is this far behind never catches up: skip to a keyframe."""
 
+MAX_UNSHOWN = 8
+"""Pictures that are not shown in front of one that is; more is no live stream."""
+
 REQUEST_INTERVAL_MS = 250
 MALFORMED = PayloadPart(data=b"", starts_frame=False, is_keyframe=False)
 """Stands for a payload that does not parse (recognised by identity)."""
@@ -112,9 +115,13 @@ class ReceivedFrames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedVideo:
-    """A decoded frame whose pts is the raw RTP timestamp."""
+    """A decoded frame whose pts is the raw RTP timestamp.
+
+    coded: what it was decoded from, and pictures before it that are not shown.
+    """
 
     frame: Frame
+    coded: tuple[CodedFrame, ...]
     codec: str
     counts: ReceiveCounts
 
@@ -209,6 +216,7 @@ class VideoReceiveDecoder:
     def __init__(self, codec: str) -> None:
         self._codec = codec
         self._decoder = VideoDecoder(codec)
+        self._unshown: tuple[CodedFrame, ...] = ()
 
     def decode(self, received: ReceivedFrames) -> list[ReceivedVideo]:
         """Decoded frames in order; a frame that cannot be decoded is counted and left out."""
@@ -222,10 +230,15 @@ class VideoReceiveDecoder:
                 continue
             finally:
                 received.state.leave(1)
+            self._unshown = (*self._unshown, coded)[-MAX_UNSHOWN:]
             counts = received.counts_now()
-            pictures += [
-                ReceivedVideo(frame=frame, codec=self._codec, counts=counts) for frame in decoded
-            ]
+            for frame in decoded:
+                pictures.append(
+                    ReceivedVideo(
+                        frame=frame, coded=self._unshown, codec=self._codec, counts=counts
+                    )
+                )
+                self._unshown = ()
         return pictures
 
 

@@ -15,10 +15,10 @@ import av
 import av.error
 import av.frame
 
-from stream import rtp_av1, rtp_h264, rtp_vp8
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
-from stream.errors import CodecError, EdvrError
+from stream.errors import EdvrError
 from stream.frame import Frame
+from stream.payload_formats import PayloadCutter
 
 OPUS_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
 """20 ms, what every WebRTC peer expects."""
@@ -95,12 +95,10 @@ class VideoSendEncoder:
     """Calls the carried `FrameEncoder` and cuts its access unit into RTP payloads."""
 
     def __init__(self, codec: NegotiatedCodec) -> None:
-        if codec.name not in ("av1", "h264", "vp8"):
-            raise CodecError(f"no RTP payload format for {codec.name}")
+        self._cutter = PayloadCutter(codec.name)
         self._codec = codec
         self._estimate_bps: int | None = None
         self._wants_keyframe = True  # a new peer has nothing to predict from
-        self._picture_id = 0
         self._failed = False
 
     @property
@@ -135,15 +133,7 @@ class VideoSendEncoder:
         self._failed = False
         if access_unit:
             self._wants_keyframe = False
-        return self._payloads(access_unit), carrier.media.pts
-
-    def _payloads(self, access_unit: bytes) -> list[bytes]:
-        if self._codec.name == "av1":
-            return rtp_av1.packetize(access_unit)
-        if self._codec.name == "h264":
-            return rtp_h264.packetize(access_unit)
-        self._picture_id += 1
-        return rtp_vp8.packetize(access_unit, picture_id=self._picture_id)
+        return self._cutter.cut(access_unit), carrier.media.pts
 
 
 class OpusSendEncoder:

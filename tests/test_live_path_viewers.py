@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
+import av
 import numpy as np
 import pytest
 
@@ -98,6 +100,38 @@ async def test_a_late_viewer_sees_a_picture_within_a_second_and_nothing_is_made_
         await asyncio.sleep(0.3)
         assert _counts(receiver).frames_encoded == encoded
         playing.cancel()
+
+
+async def test_the_received_picture_is_passed_on_untouched_and_replaced_where_that_fails(
+    tmp_path: Path,
+) -> None:
+    lr_file = tmp_path / "lr.y4m"
+    async with (
+        running(receiver_config(lr_outputs=(str(lr_file),))) as receiver,
+        live_publisher(receiver.url or "") as publisher,
+    ):
+        playing = asyncio.create_task(publisher.play(FOREVER))
+        await _until_streaming(receiver)
+        async with viewing(f"{_base(receiver)}/whep/live/lr") as viewer:
+            await viewer.got(1)
+            await until(lambda: _counts(receiver, "received").frames_passed > 5)
+            await viewer.got(len(viewer.frames) + 10)
+            untouched, encoded = viewer.frames[-5:], _counts(receiver, "received").frames_encoded
+            await viewer.got(len(viewer.frames) + 5)
+            assert _counts(receiver, "received").frames_encoded == encoded  # for nobody
+            viewer.peer.request_keyframe()  # as one that lost a picture does
+            await until(lambda: _counts(receiver, "received").frames_encoded > encoded + 10)
+            await viewer.got(len(viewer.frames) + 10)
+            replaced = viewer.frames[-5:]
+        playing.cancel()
+    with av.open(str(lr_file)) as file:
+        lumas = [np.asarray(f.to_ndarray()[: LR.height], np.uint8) for f in file.decode(video=0)]
+    sent = {number_in(luma): luma for luma in lumas}
+    for frame in untouched:
+        assert np.array_equal(frame.y, sent[number_in(frame.y)])
+    for frame in replaced:
+        difference = np.abs(frame.y.astype(int) - sent[number_in(frame.y)])
+        assert 0 < difference.mean() < 2
 
 
 async def test_both_pictures_of_one_moment_carry_the_same_timestamp() -> None:

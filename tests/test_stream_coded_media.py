@@ -6,7 +6,11 @@ from stream.timing import Track
 
 def unit(pts: int, *, is_keyframe: bool = False, size_bytes: int = 100) -> CodedUnit:
     return CodedUnit(
-        track=Track.VIDEO, payloads=(b"x" * size_bytes,), pts=pts, is_keyframe=is_keyframe
+        track=Track.VIDEO,
+        codec="h264",
+        payloads=(b"x" * size_bytes,),
+        pts=pts,
+        is_keyframe=is_keyframe,
     )
 
 

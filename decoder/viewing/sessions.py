@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from decoder.viewing.passing import Passing
 from decoder.viewing.view import View, ViewCounts
 from decoder.viewing.view_codec import RECEIVED, RESTORED
+from stream.coded_media import CodedPicture
 from stream.errors import PeerError
 from stream.ice_path import NetworkScope
+from stream.payload_formats import SENT_CODECS
 from stream.signalling import Offer
 from stream.viewing_peer import ViewingPeer
 
@@ -17,12 +20,26 @@ _log = logging.getLogger(__name__)
 
 
 class StreamViews:
-    """The two pictures of one stream that can be viewed; belongs to the event loop."""
+    """The two pictures of one stream that can be viewed; belongs to the event loop.
+
+    The received one is passed on as it came wherever a viewer takes its codec.
+    """
 
     def __init__(self, stream: str) -> None:
         loop = asyncio.get_running_loop()
         self.restored = View(f"{stream} restored", RESTORED, loop)
         self.received = View(f"{stream} received", RECEIVED, loop)
+        self._passing = Passing()
+
+    def pass_on(self, picture: CodedPicture, *, pts: int) -> bool:
+        """Take a picture as it was received, at its output time (1/90000 s).
+
+        Returns whether the publisher should be asked for a keyframe.
+        """
+        if not self.received.has_viewers:
+            return False
+        passed = self._passing.take(picture, pts=pts)
+        return passed is not None and self.received.pass_on(passed)
 
     def counts(self) -> dict[str, ViewCounts]:
         """By the name that `Offer.view` has for it."""
@@ -71,8 +88,10 @@ class Viewing:
         views = self._find(offer.stream)
         if views is None:
             raise PeerError(f"there is no stream {offer.stream}")
-        view = views.restored if offer.view == "restored" else views.received
-        peer = self._new_peer(view)
+        is_restored = offer.view == "restored"
+        view = views.restored if is_restored else views.received
+        more_codecs = () if is_restored else tuple(c for c in SENT_CODECS if c != "h264")
+        peer = self._new_peer(view, more_codecs)
         try:
             session = ViewSession(peer, await peer.answer(offer.sdp))
         except PeerError as unusable:
@@ -80,7 +99,7 @@ class Viewing:
             if not _is_complete(offer.sdp):
                 raise
             _log.info("stream %s: an offer to view is countered: %s", offer.stream, unusable)
-            peer = self._new_peer(view)
+            peer = self._new_peer(view, more_codecs)
             try:
                 session = CounterOfferedSession(peer, await peer.create_offer())
             except BaseException:
@@ -94,9 +113,13 @@ class Viewing:
         task.add_done_callback(self._serving.discard)
         return session
 
-    def _new_peer(self, view: View) -> ViewingPeer:
+    def _new_peer(self, view: View, more_codecs: tuple[str, ...]) -> ViewingPeer:
         peer: ViewingPeer
-        peer = ViewingPeer(self._network, on_keyframe_wanted=lambda: view.want_keyframe(peer))
+        peer = ViewingPeer(
+            self._network,
+            on_keyframe_wanted=lambda: view.want_keyframe(peer),
+            more_codecs=more_codecs,
+        )
         return peer
 
 

@@ -46,8 +46,7 @@ RESTORED = ViewQuality(crf=21, max_bps_720p=5_000_000)
 """Keeps what was restored; a cap, since viewers' links have one."""
 
 RECEIVED = ViewQuality(crf=14, max_bps_720p=16_000_000)
-"""As good as untouched. Forwarding the very bits would make each viewer who joins ask the sender
-for a keyframe, through the thin link, and would not play where the browser lacks the codec."""
+"""As good as untouched, until the very bits of the publisher can be passed on."""
 
 
 class ViewVideo:
@@ -81,6 +80,7 @@ class ViewVideo:
             return None
         return CodedUnit(
             track=Track.VIDEO,
+            codec="h264",
             payloads=tuple(rtp_h264.packetize(b"".join(map(bytes, packets)))),
             pts=frame.pts,
             is_keyframe=any(packet.is_keyframe for packet in packets),
@@ -134,7 +134,11 @@ class ViewAudio:
             if payloads:
                 units.append(
                     CodedUnit(
-                        track=Track.AUDIO, payloads=tuple(payloads), pts=pts, is_keyframe=True
+                        track=Track.AUDIO,
+                        codec="opus",
+                        payloads=tuple(payloads),
+                        pts=pts,
+                        is_keyframe=True,
                     )
                 )
         return units
