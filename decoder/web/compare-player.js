@@ -59,7 +59,10 @@ class ComparePlayer extends HTMLElement {
     }
     this.move(this.position);
     this.setComparing(this.compares);
-    setInterval(() => this.tell(), 500);
+    setInterval(() => {
+      this.tell();
+      this.sessions.forEach((session) => session.syncLips());
+    }, 500);
   }
 
   // Show another stream, or none.

@@ -1,5 +1,7 @@
 // WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep-04): one session each, from offer to end.
 
+import { LipSync } from "./lip-sync.js";
+
 const GATHERING_MS = 1500; // host candidates take some milliseconds; do not wait for dead servers
 
 const RECOVERY_MS = 4000; // a connection that broke off for longer is opened anew
@@ -108,18 +110,37 @@ class Session {
 export class WhepSession extends Session {
   constructor(url, token, { withAudio = true } = {}) {
     super(url, token);
-    this.withAudio = withAudio;
     this.stream = new MediaStream();
+    this.lipSync = withAudio ? new LipSync() : null;
   }
 
   prepare(connection) {
-    connection.addEventListener("track", ({ track }) => this.stream.addTrack(track));
+    connection.addEventListener("track", ({ track, receiver }) => {
+      this.stream.addTrack(track);
+      this.delay(receiver);
+    });
     if (this.location) {
       return; // a counter-offer brings its own
     }
     connection.addTransceiver("video", { direction: "recvonly" });
-    if (this.withAudio) {
+    if (this.lipSync) {
       connection.addTransceiver("audio", { direction: "recvonly" });
+    }
+  }
+
+  // Keep the picture in step with its sound; to be called twice a second.
+  async syncLips() {
+    const { connection, lipSync } = this;
+    if (!connection || !lipSync) {
+      return;
+    }
+    lipSync.take((await connection.getStats()).values());
+    connection.getReceivers().forEach((receiver) => this.delay(receiver));
+  }
+
+  delay(receiver) {
+    if (this.lipSync && "jitterBufferTarget" in receiver) {
+      receiver.jitterBufferTarget = this.lipSync.targetsMs[receiver.track.kind];
     }
   }
 }
