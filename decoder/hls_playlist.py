@@ -90,6 +90,21 @@ class HlsPlaylist:
             return self._next_sequence, 0
         return self._growing.sequence, len(self._growing.parts)
 
+    @property
+    def can_start(self) -> bool:
+        """Whether a player can begin: some want a whole segment, and all stay behind the end."""
+        listed = sum(segment.duration for segment in self._listed)
+        return bool(self._segments) and listed >= self._hold_back_s * CLOCK_HZ
+
+    @property
+    def _listed(self) -> list[HlsSegment]:
+        return [*self._segments, *([self._growing] if self._growing is not None else [])]
+
+    @property
+    def _hold_back_s(self) -> float:
+        """How far behind the end players stay, at least: three parts (section 4.4.3.8)."""
+        return 3 * (self.part_target_s or 0.0)
+
     def add_part(self, part: HlsPart, *, period: HlsPeriod, start: int) -> None:
         """A part of the growing segment, which begins with it if there was none."""
         if self._growing is None:
@@ -128,9 +143,9 @@ class HlsPlaylist:
             lines += [
                 f"#EXT-X-PART-INF:PART-TARGET={self.part_target_s:.3f}",
                 "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,"
-                f"PART-HOLD-BACK={3 * self.part_target_s:.3f}",
+                f"PART-HOLD-BACK={self._hold_back_s:.3f}",
             ]
-        listed = [*self._segments, *([self._growing] if self._growing is not None else [])]
+        listed = self._listed
         first = listed[0].sequence if listed else self._next_sequence
         period = listed[0].period.number if listed else self._first_period
         lines += [

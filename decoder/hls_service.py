@@ -1,7 +1,8 @@
 """Serves low-latency HLS at /hls/NAME/index.m3u8 (draft-pantos-hls-rfc8216bis section 6.2.5).
 
 A request with `_HLS_msn` and `_HLS_part` is held until the playlist has that part: so a player
-learns of it at once, without asking again and again. The part that the playlist hints at may be
+learns of it at once, without asking again and again. A request without them is held while
+there is too little to begin with. The part that the playlist hints at may be
 asked for before it is complete, too.
 """
 
@@ -73,6 +74,8 @@ async def _playlist(stream: StreamShelf, query: str) -> HttpResponse:
             return error(400, "_HLS_msn is too far ahead")
         if not await _until(stream, lambda: stream.next_position > wanted):
             return error(503, "that part did not come in time", ("Retry-After", "1"))
+    else:
+        await _until(stream, lambda: stream.can_start)
     text = stream.text
     if not text:
         return error(404, "nothing has been written yet", ("Retry-After", "1"))

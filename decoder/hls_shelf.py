@@ -19,7 +19,7 @@ class StreamShelf:
         self._files: dict[str, bytes] = {}
         self._text = ""
         self._next: tuple[int, int] = (0, 0)
-        self._has_ended = False
+        self._has_ended = self._can_start = False
         self._target_s = 1
         self._changed = asyncio.Event()
 
@@ -39,6 +39,7 @@ class StreamShelf:
         text = playlist.text()
         with self._lock:
             self._text, self._next = text, playlist.next_position
+            self._can_start = playlist.can_start
             self._has_ended, self._target_s = playlist.has_ended, playlist.target_s
         self._wake()
 
@@ -53,6 +54,12 @@ class StreamShelf:
         """Whether nothing more will come."""
         with self._lock:
             return self._has_ended
+
+    @property
+    def can_start(self) -> bool:
+        """Of the playlist: see `HlsPlaylist.can_start`."""
+        with self._lock:
+            return self._can_start
 
     @property
     def next_position(self) -> tuple[int, int]:
