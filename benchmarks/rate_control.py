@@ -99,13 +99,13 @@ def bd_rates(rows: Sequence[Row]) -> list[dict[str, Any]]:  # Any: values for JS
     """AV1 against H.264 for each clip and size, in percent; negative: fewer bits."""
     found: list[dict[str, Any]] = []
     for clip, size in dict.fromkeys((row.clip, row.size) for row in rows):
-        curves = [
+        old, new = (
             [row for row in rows if (row.clip, row.size, row.codec) == (clip, size, codec)]
             for codec in CODECS
-        ]
-        if min(map(len, curves)) < 4:
+        )
+        if min(len(old), len(new)) < 4:
             continue
-        percents = {f"bd_rate_{metric}_percent": _bd_rate(*curves, metric) for metric in METRICS}
+        percents = {f"bd_rate_{metric}_percent": _bd_rate(old, new, metric) for metric in METRICS}
         found.append({"clip": clip, "size": size, **percents})
     return found
 
