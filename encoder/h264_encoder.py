@@ -40,6 +40,13 @@ FRAME_RATE_WINDOW = 25
 pause does not count), differs from the declared one by more than the tolerance, the encoder is
 opened again with the true one."""
 
+MOST_SPENT = 1.09
+"""Bits of any second, in shares of the target, that no frame may take it above: where x264's
+coarsest quantiser is still too fine, say after a cut, the last picture is repeated meanwhile."""
+
+REPETITION_SHARE = 0.2
+"""Of the target, that x264 is told for a repetition: it would spend what it has on refining it."""
+
 PRESETS = ("slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast")
 
 _PIXELS_PER_SECOND_MEDIUM = 640 * 360 * 30
@@ -69,6 +76,10 @@ class H264Encoder:
         self._intervals: deque[int] = deque(maxlen=FRAME_RATE_WINDOW)
         self._last_pts: int | None = None
         self._trim = RateTrim()
+        self._shown: Frame | None = None  # the source of what the other end shows
+        self._expected = (
+            0.0  # bits of a frame that is no repetition, in seconds of the target's rate
+        )
         self._steps = self._opened_steps = 0  # faster than the settings say
         self._opened_pts: int | None = None
         self._opened_bitrate_bps = settings.target_bitrate_bps
@@ -99,11 +110,16 @@ class H264Encoder:
         if context is None or self._must_reopen(frame):
             context = self._context = self._open(frame.colour)
             self._opened_pts = frame.pts
+            self._shown = None
         target_bps = min(self._target_bitrate_bps, self._opened_bitrate_bps)
-        bitrate_bps = round(target_bps * self._trim.share(frame.pts))
+        share = self._trim.share(frame.pts)
+        shown = frame
+        if self._shown is not None and not force_keyframe and self._is_full():
+            shown, share = self._shown.at(frame.pts), REPETITION_SHARE
+        bitrate_bps = round(target_bps * share)
         if context.bit_rate != bitrate_bps:
             context.bit_rate = bitrate_bps
-        picture = frame_to_av(frame)
+        picture = frame_to_av(shown)
         picture.pict_type = PictureType.I if force_keyframe else PictureType.NONE
         try:
             packets = context.encode(picture)
@@ -112,6 +128,10 @@ class H264Encoder:
         if len(packets) != 1:
             raise CodecError(f"libx264 returned {len(packets)} access units for one frame")
         self._trim.note(frame.pts, bits=8 * packets[0].size, target_bps=target_bps)
+        if shown is frame:
+            self._shown = frame
+            if not packets[0].is_keyframe:
+                self._expected = 8 * packets[0].size / target_bps
         return EncodedFrame(
             data=bytes(packets[0]), pts=frame.pts, is_keyframe=packets[0].is_keyframe
         )
@@ -123,6 +143,10 @@ class H264Encoder:
     def close(self) -> None:
         """Free the codec; the encoder may not be used afterwards."""
         self._context = None
+
+    def _is_full(self) -> bool:
+        """Whether one more frame like the last one would be too much for this second."""
+        return self._trim.spent() + self._expected > MOST_SPENT
 
     def _must_reopen(self, frame: Frame) -> bool:
         """Whether the open codec cannot do what is wanted; takes over the true frame rate."""

@@ -44,9 +44,12 @@ class RateTrim:
             self._spent.popleft()
         share = 1 - self._debt / PAYBACK_SECONDS
         if pts - self._first_pts >= _FULL_WINDOW * CLOCK_HZ:
-            window = sum(seconds for _, seconds in self._spent)
-            share = min(share, 1 + PEAK_GAIN * (PEAK - window))
+            share = min(share, 1 + PEAK_GAIN * (PEAK - self.spent()))
         return max(LEAST, min(MOST, share))
+
+    def spent(self) -> float:
+        """Of the last second before `share` was last asked for, in seconds of the target's rate."""
+        return sum(seconds for _, seconds in self._spent)
 
     def note(self, pts: int, *, bits: int, target_bps: int) -> None:
         """Account for a frame that was coded."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from encoder.h264_encoder import H264Encoder, preset_for
@@ -42,6 +43,22 @@ def test_no_second_of_a_moving_scene_exceeds_the_target_by_more_than_a_tenth(
     assert keyframes(coded) == [0, CUT]
     assert busiest_second(coded) <= 1.1 * bitrate_bps
     assert sum(8 * len(each.data) for each in coded) > 0.7 * bitrate_bps * len(moving) / 25
+
+
+def _noise(index: int, *, levels: int) -> Frame:
+    levels_of = np.random.default_rng(index).integers(-levels, levels + 1, (180, 320))
+    grey = np.full((90, 160), 128, np.uint8)
+    return Frame(y=(128 + levels_of).astype(np.uint8), u=grey, v=grey, pts=STEP * index)
+
+
+def test_where_not_even_the_coarsest_quantiser_is_enough_pictures_are_repeated() -> None:
+    encoder = _encoder(bitrate_bps=60_000, size=Size(width=320, height=180), preset="veryfast")
+    coded = [
+        encoder.encode(_noise(index, levels=3 if index < 40 else 30), force_keyframe=index == 40)
+        for index in range(100)
+    ]
+    assert busiest_second(coded) <= 1.1 * 60_000  # 1.12 times as much without
+    assert keyframes(coded) == [0, 40]
 
 
 def test_a_rate_lowered_within_range_is_kept_without_a_keyframe(moving: list[Frame]) -> None:
