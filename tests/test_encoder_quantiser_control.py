@@ -170,3 +170,21 @@ def test_any_history_gives_quantisers_in_range(
         else:
             control.note_repeat(bits=200)
         control.retarget(target_bps if index % 3 else target_bps // 2 + 15_000)
+
+
+def test_after_a_frame_that_took_far_more_than_expected_the_next_are_planned_with_less_room() -> (
+    None
+):
+    def next_quantiser(error: float) -> int:
+        control = QuantiserControl(150_000, samples=230_400, lowest=LOWEST, highest=HIGHEST)
+        control.start_frame(0)
+        control.note_keyframe(quantiser=40, bits=60_000)
+        for index in range(1, 30):  # a second with hardly any room left
+            control.start_frame(index * STEP)
+            control.note_repeat(bits=2_900)
+        control._error = error
+        quantiser = control.inter_quantiser(0)
+        assert quantiser is not None
+        return quantiser
+
+    assert next_quantiser(0.7) > next_quantiser(0.0)
