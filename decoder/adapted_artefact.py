@@ -48,10 +48,14 @@ class AdaptedWeights:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AdaptedArtefact(Artefact):
-    """A model with other weights. base: the one it was made from; graphs: its ONNX files."""
+    """A model with other weights.
+
+    base: the one it was made from. graphs: its ONNX files. weights_name: of them, for people.
+    """
 
     base: Artefact
     graphs: Mapping[str, bytes]
+    weights_name: str
 
     def extract_graph(self) -> bytes:
         """See `Artefact.extract_graph`."""
@@ -110,6 +114,7 @@ def adapt_artefact(base: Artefact, weights: AdaptedWeights) -> AdaptedArtefact:
         manifest=replace(base.manifest, sha256={**base.manifest.sha256, **hashes}),
         base=base,
         graphs=adapted,
+        weights_name=weights.label,
     )
 
 

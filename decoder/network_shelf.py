@@ -6,7 +6,9 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
+from decoder.adapted_artefact import AdaptedArtefact, AdaptedWeights, adapt_artefact
 from decoder.artefact import Artefact, list_artefacts, load_artefact
 from decoder.backends.contract import AutoConfig, Backend, BackendConfig
 from decoder.backends.engine_pool import EnginePool
@@ -38,8 +40,13 @@ class NetworkShelf:
         chosen: Artefact | None,
         engines: EnginePool,
         calibration: Calibration,
+        weights: AdaptedWeights | None = None,
     ) -> None:
-        """chosen: the only model to use; None for what the configuration says."""
+        """chosen: the only model to use; None for what the configuration says.
+
+        weights: for whichever model they are for, instead of its own.
+        """
+        self._weights = weights
         self._config, self._chosen = config, chosen
         self._engines, self._calibration = engines, calibration
         self._found: BackendConfig | None = None
@@ -52,6 +59,11 @@ class NetworkShelf:
     def costs_ms(self) -> Mapping[str, float]:
         """What a frame takes when nothing disturbs, by model, as far as it was ever measured."""
         return self._costs_ms
+
+    @property
+    def weights(self) -> AdaptedWeights | None:
+        """What a model has instead of its own; None for the models as they were published."""
+        return self._weights
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -73,13 +85,42 @@ class NetworkShelf:
         networks = self._open.get(lr_size)
         if networks is None:
             if lr_size not in self._opening:
-                if self._beside is None:
-                    self._beside = ThreadPoolExecutor(1, thread_name_prefix="open networks")
-                self._opening[lr_size] = self._beside.submit(self._open_all, lr_size, hr_size)
+                self._opening[lr_size] = self._executor().submit(self._open_all, lr_size, hr_size)
             if not self._opening[lr_size].done():
                 return None
             networks = self._opening.pop(lr_size).result()
         return self._kept(lr_size, networks)
+
+    def open_beside(self, lr_size: Size, weights: AdaptedWeights) -> Future[Networks]:
+        """Those of an open size once more, with other weights, opened on another thread.
+
+        Models that the weights are not for stay as they are. The result goes to `replace` or
+        `discard`; it may fail with DeltaRefused or BackendError.
+        """
+        return self._executor().submit(self._opened_with, weights, self._open[lr_size])
+
+    def replace(self, lr_size: Size, networks: Networks, weights: AdaptedWeights) -> Networks:
+        """Take what `open_beside` gave for a size; other sizes get these weights when they return.
+
+        What the size had before goes to `discard` once nobody uses it.
+        """
+        before, self._weights = self._open.pop(lr_size), weights
+        while self._open:
+            _close(self._open.popitem()[1])
+        for opening in self._opening.values():
+            opening.add_done_callback(_close_result)
+        self._opening.clear()
+        self._open[lr_size] = networks
+        return before
+
+    def discard(self, networks: Networks) -> None:
+        """Close those of them that are not open for any size, and forget their weights."""
+        kept = [id(network) for open_ones in self._open.values() for network in open_ones]
+        for network in networks:
+            if id(network) not in kept:
+                network.backend.close()
+                if isinstance(network.artefact, AdaptedArtefact):
+                    self._engines.forget(network.artefact)
 
     def give_up(self, lr_size: Size) -> None:
         """Do not try again to open networks for this size."""
@@ -90,12 +131,33 @@ class NetworkShelf:
         if self._beside is not None:
             self._beside.shutdown(cancel_futures=True)
         for opening in self._opening.values():
-            if not opening.cancelled() and opening.exception() is None:
-                _close(opening.result())
+            _close_result(opening)
         for networks in self._open.values():
             _close(networks)
         self._opening.clear()
         self._open.clear()
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._beside is None:
+            self._beside = ThreadPoolExecutor(1, thread_name_prefix="open networks")
+        return self._beside
+
+    def _opened_with(self, weights: AdaptedWeights, networks: Networks) -> Networks:
+        opened: list[OpenNetwork] = []
+        try:
+            for network in networks:
+                base = network.artefact
+                base = base.base if isinstance(base, AdaptedArtefact) else base
+                if base.sha256 != weights.base_sha256:
+                    opened.append(network)
+                    continue
+                artefact = adapt_artefact(base, weights)
+                backend = self._engines.open(network.backend.config, artefact, network.padded)
+                opened.append(replace(network, artefact=artefact, backend=backend))
+        except EdvrError:
+            _close(tuple(new for new in opened if new not in networks))
+            raise
+        return tuple(opened)
 
     def _kept(self, lr_size: Size, networks: Networks) -> Networks:
         self._open[lr_size] = networks
@@ -129,6 +191,8 @@ class NetworkShelf:
         artefact = choice.artefact
         if artefact is not self._chosen:
             artefact = load_artefact(artefact.folder)
+        if self._weights is not None and self._weights.base_sha256 == artefact.sha256:
+            artefact = adapt_artefact(artefact, self._weights)
         padded = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
         wanted = choice.backend
         if isinstance(wanted, AutoConfig):
@@ -147,6 +211,11 @@ class NetworkShelf:
             log.warning("trying the other backends: %s", error)
             auto = AutoConfig(threads=self._config.threads)
             return self._engines.open(auto, artefact, padded)
+
+
+def _close_result(opening: Future[Networks]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        _close(opening.result())
 
 
 def _close(networks: Networks) -> None:

@@ -280,6 +280,7 @@ class Pipeline:
                 frames_by_tier=restorer.counts.by_tier,
                 model=restorer.model_name,
                 backend=restorer.backend_name,
+                weights=restorer.weights_name,
                 lr_size=self._counts.lr_size if taken is None else taken.size,
                 hr_size=restorer.output_size,
             )

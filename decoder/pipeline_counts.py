@@ -18,7 +18,8 @@ class PipelineCounts:
     loss had damaged. frames_dropped: decoded, but given up for newer ones because
     restoration was behind. frames_unusable: of a kind that cannot be restored.
     frames_by_tier: frames out by the model that they are from, or lanczos.
-    model and backend: in use, or used last. sinks: what each output did.
+    model and backend: in use, or used last; weights: what the model is adapted by, if it is.
+    sinks: what each output did.
     """
 
     frames_in: int = 0
@@ -30,6 +31,7 @@ class PipelineCounts:
     frames_by_tier: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
     backend: str | None = None
+    weights: str | None = None
     lr_size: Size | None = None
     hr_size: Size | None = None
     sinks: tuple[SinkCounters, ...] = ()

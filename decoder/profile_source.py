@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import re
 import ssl
 import time
@@ -14,10 +15,15 @@ from pathlib import Path
 from decoder.adapted_artefact import AdaptedWeights, adapt_artefact, adaptable_shapes
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.model_choice import AUTO, LANCZOS
-from decoder.weight_profile import MAX_PROFILE_BYTES, Profile, decode_profile
+from decoder.weight_profile import MAX_PROFILE_BYTES, Profile, decode_profile, describe_profile
+from stream.command_line import one_line
 from stream.errors import ConfigError, DeltaRefused
 
+_log = logging.getLogger(__name__)
+
 _PIN = re.compile(r"sha256=([0-9a-fA-F]{64})")
+PROFILE_ENDING = ".profile"
+
 _CONNECT_S = 10.0
 _FETCH_S = 60.0
 """For all of it: a few hundred kilobytes, once, before anything is received."""
@@ -55,6 +61,18 @@ def load_profile(source: str, *, trusted: ssl.SSLContext | None = None) -> Profi
         raise ConfigError(f"profile {name}: {error}") from error
 
 
+def load_weights(source: str, model: str) -> AdaptedWeights:
+    """The weights of the profile at FILE or URL#sha256=HASH, for a restorer that uses `model`.
+
+    Raises ConfigError as `load_profile` and `weights_for`.
+    """
+    profile = load_profile(source)
+    weights = weights_for(profile, model)
+    gains = ", ".join(f"{name} {gain:+.3g}" for name, gain in profile.info.gains.items())
+    _log.info("%s for %s: %s", weights.label, one_line(profile.info.base_model), one_line(gains))
+    return weights
+
+
 def weights_for(profile: Profile, model: str) -> AdaptedWeights:
     """The weights of a profile, for a restorer that was told to use `model`.
 
@@ -67,6 +85,16 @@ def weights_for(profile: Profile, model: str) -> AdaptedWeights:
     except DeltaRefused as error:
         raise ConfigError(f"profile {profile.info.name!r}: {error}") from error
     return weights
+
+
+def profile_lines(source: str) -> list[str]:
+    """What a profile says of itself. Raises ConfigError when it cannot be read."""
+    profile = load_profile(source)
+    base = installed_base(profile)
+    try:
+        return describe_profile(profile, None if base is None else adaptable_shapes(base))
+    except DeltaRefused as error:
+        raise ConfigError(f"profile {source}: {error}") from error
 
 
 def installed_base(profile: Profile) -> Artefact | None:

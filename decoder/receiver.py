@@ -72,7 +72,7 @@ class Receiver:
         self._ending: set[str] = set()
         self._lives: Counter[str] = Counter()
         self._reporter = Reporter(config.stats, sys.stderr, direct_ratio=config.direct_ratio)
-        self._supply = RestorerSupply(config.restorer)
+        self._supply = RestorerSupply(config.restorer, profile=config.profile)
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._shelf = HlsShelf(self._loop)

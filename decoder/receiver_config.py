@@ -13,6 +13,7 @@ from decoder.config import DEFAULT_SIZE, RestorerConfig
 from decoder.hls_shelf import HlsShelf
 from decoder.model_choice import AUTO
 from decoder.output_options import OutputOptions
+from decoder.profile_source import check_profile_source
 from decoder.sink import FileTarget, NullTarget, numbered, parse_target, public_name
 from decoder.video_codec import OutputCodec
 from stream.access import AccessRules, check_token, parse_stream_token
@@ -86,6 +87,9 @@ class ReceiverConfig:
     threads: int = 0
     """Threads for the network; 0 takes one per core."""
 
+    profile: str | None = None
+    """Weights made for this show: FILE.profile, or https://…/FILE.profile#sha256=HASH."""
+
     stats: Path | None = None
     """Append one JSON object a second and stream to this file."""
 
@@ -147,6 +151,8 @@ class ReceiverConfig:
         if self.max_viewers < 0:
             raise ConfigError(f"--max-viewers must be at least 0, got {self.max_viewers}")
         check_token(self.whip_token)
+        if self.profile is not None:
+            check_profile_source(self.profile)
         if self.segment_s is not None and not any(
             isinstance(target, FileTarget) for target in targets
         ):

@@ -143,7 +143,8 @@ def summary(
         f"stream {stream}: {wire.wire_bytes / 1000:.0f} kB on the wire in "
         f"{wire.active_ms / 1000:.0f} s{rate}",
         f"  {counts.lr_size or '-'} to {counts.hr_size or '-'} by {counts.model}"
-        f" on {counts.backend or 'no network'}",
+        f" on {counts.backend or 'no network'}"
+        + (f" with {counts.weights}" if counts.weights else ""),
         f"  frames in {counts.frames_in}, restored {counts.frames_restored}{by_lanczos}, "
         f"dropped {sum(unused.values())}: {reasons}",
     ]
@@ -181,6 +182,7 @@ def _frame_fields(counts: PipelineCounts) -> dict[str, object]:
         "frames_by_tier": dict(counts.frames_by_tier),
         "model": counts.model,
         "backend": counts.backend,
+        "weights": counts.weights,
         "lr_size": None if counts.lr_size is None else str(counts.lr_size),
         "size": None if counts.hr_size is None else str(counts.hr_size),
     }

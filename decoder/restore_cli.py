@@ -13,6 +13,7 @@ from rich.progress import Progress as ProgressBar
 
 from decoder.config import RestorerConfig
 from decoder.file_writer import Compression
+from decoder.profile_source import load_weights
 from decoder.restore_file import Progress, RestoreSummary, restore_file
 from decoder.restorer import Restorer
 from stream.command_line import make_app, run_command
@@ -30,13 +31,18 @@ def restore(
             help="File to write: .mp4 or .mkv (H.264, sound kept), .y4m (raw), or - (raw, stdout)."
         ),
     ],
+    profile: Annotated[
+        str | None, Parameter(help="Weights made for this show: FILE.profile or URL#sha256=HASH.")
+    ] = None,
     config: Annotated[RestorerConfig | None, Parameter(name="*")] = None,
     compression: Annotated[Compression | None, Parameter(name="*")] = None,
 ) -> None:
     """Restore one file and say what was done, on standard error."""
     console = Console(stderr=True)
     logging.basicConfig(level=logging.WARNING, format="edvr-restore: %(message)s")
-    restorer = Restorer(config or RestorerConfig())
+    config = config or RestorerConfig()
+    weights = None if profile is None else load_weights(profile, config.model)
+    restorer = Restorer(config, weights=weights)
     try:
         with _progress_bar(console) as bar:
             task = bar.add_task("restoring", total=None)
@@ -71,7 +77,8 @@ def _progress_bar(console: Console) -> ProgressBar:
 def _in_words(output: str, summary: RestoreSummary) -> str:
     counts = summary.counts
     engine = f" on {summary.backend}" if summary.backend else ""
-    parts = [f"{output}: {summary.frames} frames", f"model {summary.model}{engine}"]
+    weights = f" with {summary.weights}" if summary.weights else ""
+    parts = [f"{output}: {summary.frames} frames", f"model {summary.model}{engine}{weights}"]
     if counts.failed:
         parts.append(f"{counts.failed} only resized since the network failed")
     if summary.corrupt_packets:

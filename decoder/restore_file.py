@@ -31,6 +31,7 @@ class RestoreSummary:
     corrupt_packets: int
     model: str
     backend: str | None
+    weights: str | None
 
 
 def restore_file(
@@ -89,6 +90,7 @@ def restore_file(
         corrupt_packets=reader.corrupt_packets,
         model=restorer.model_name,
         backend=restorer.backend_name,
+        weights=restorer.weights_name,
     )
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from decoder.adapted_artefact import AdaptedWeights
 from decoder.artefact import Artefact, find_artefact
 from decoder.backends.engine_pool import EnginePool
 from decoder.calibration import Calibration
@@ -18,6 +19,7 @@ from decoder.network_shelf import Networks, NetworkShelf
 from decoder.restorer_counts import RestorerCounts
 from decoder.tier_stream import Done, LanczosTier, NetworkTier, Tally, Tier
 from decoder.tier_switch import TierSwitch
+from decoder.weight_swap import WeightSwap
 from stream.errors import EdvrError
 from stream.frame import CLOCK_HZ, Frame, Size
 from stream.scene_cut import SceneCutDetector
@@ -46,11 +48,12 @@ class Restorer:
         engines: EnginePool | None = None,
         calibration: Calibration | None = None,
         opens_beside: bool = False,
+        weights: AdaptedWeights | None = None,
         clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         """engines: shared with other streams; calibration: what is known of this machine.
         opens_beside: when the size changes, frames are resized until the network for it is open;
-        otherwise they wait for it.
+        otherwise they wait for it. weights: see `adapt`; from the first frame on.
 
         Raises ConfigError or ModelMismatch for an unknown or damaged model.
         """
@@ -65,7 +68,9 @@ class Restorer:
             chosen=chosen,
             engines=self._engines,
             calibration=Calibration() if calibration is None else calibration,
+            weights=weights,
         )
+        self._swap = WeightSwap(self._shelf)
         self._opens_beside, self._is_opening = opens_beside, False
         self._tally = Tally(clock_s=clock_s)
         self._lanczos: LanczosTier | None = None
@@ -95,6 +100,11 @@ class Restorer:
     def backend_name(self) -> str | None:
         """The backend in use; None while there is none."""
         return None if self._switch is None else self._switch.tier.backend_name
+
+    @property
+    def weights_name(self) -> str | None:
+        """What the model in use was adapted by; None while it is as it was published."""
+        return None if self._switch is None else self._switch.tier.weights_name
 
     @property
     def output_size(self) -> Size | None:
@@ -137,6 +147,14 @@ class Restorer:
         """
         self._wanted_tier, self._is_hurried = min(index, len(self.tiers) - 1), is_hurried
 
+    def adapt(self, weights: AdaptedWeights) -> None:
+        """Give the model that they are for other weights, while the stream goes on.
+
+        Networks are opened with them on another thread; they are in use from the first frame on
+        that is not before `valid_from_pts`. Weights that cannot be used are logged and left.
+        """
+        self._swap.want(weights)
+
     def prepare(self, lr_size: Size) -> None:
         """Open the networks for a size before its first frame comes, which takes 0.3 to 1 s each.
 
@@ -162,6 +180,7 @@ class Restorer:
         is_cut = not is_held and self._cuts.push(frame)
         self._last = frame
         done += self._settle_tier()
+        self._settle_weights(frame)
         assert self._switch is not None
         starts_scene = is_jump or is_cut or is_mended
         shown = self._switch.push(frame, starts_scene=starts_scene, is_held=is_held)
@@ -174,6 +193,7 @@ class Restorer:
 
     def close(self) -> None:
         """Give the networks' memory back; frames not flushed are gone."""
+        self._swap.close()
         self._shelf.close()
         self._ladder = ()
         if self._owns_engines:
@@ -214,6 +234,18 @@ class Restorer:
             self._used_tier = self._wanted_tier
             log.info("restoring by %s from here on", tier.name)
         return done
+
+    def _settle_weights(self, frame: Frame) -> None:
+        """Begin the change to other weights when they are open and due."""
+        assert self._switch is not None
+        if self._switch.is_fading or self._is_opening:
+            return
+        networks = self._swap.poll(frame.size, pts=frame.pts)
+        if networks is not None:
+            before, self._ladder = self._ladder, networks
+            index = self._used_tier
+            if index < len(networks) and networks[index] is not before[index]:
+                self._switch.use(self._tier(index))
 
     def _tier(self, index: int) -> Tier:
         assert self._lanczos is not None

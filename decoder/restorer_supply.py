@@ -13,12 +13,14 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from decoder.adapted_artefact import AdaptedWeights
 from decoder.backends.engine_pool import EnginePool
 from decoder.calibrate import calibrate, is_complete, models_for, usual_lr_sizes
 from decoder.calibration import Calibration, stream_capacity
 from decoder.calibration_cache import load_calibration, save_calibration
 from decoder.config import RestorerConfig
 from decoder.model_choice import LANCZOS
+from decoder.profile_source import load_weights
 from decoder.restorer import Restorer
 from stream.errors import EdvrError
 
@@ -36,8 +38,10 @@ _POLL_S = 0.5
 class RestorerSupply:
     """One receiver's. Its coroutines belong to one event loop; `take` may be called from any."""
 
-    def __init__(self, config: RestorerConfig) -> None:
-        self._config = config
+    def __init__(self, config: RestorerConfig, *, profile: str | None = None) -> None:
+        """profile: file or URL of weights for the model."""
+        self._config, self._profile = config, profile
+        self._weights: AdaptedWeights | None = None
         self._engines = EnginePool()
         self._calibration = Calibration()
         self._spare: Restorer | None = None
@@ -47,8 +51,10 @@ class RestorerSupply:
         """Open networks for a half and a quarter of the output, the usual senders'.
 
         So the first picture does not wait for it. Takes a second or two. Raises ConfigError or
-        BackendError when the model cannot be used.
+        BackendError when the model or the profile cannot be used.
         """
+        if self._profile is not None:
+            self._weights = await asyncio.to_thread(load_weights, self._profile, self._config.model)
         self._calibration = await asyncio.to_thread(load_calibration)
         self._spare = await asyncio.to_thread(self._prepared)
 
@@ -133,6 +139,7 @@ class RestorerSupply:
             self._config,
             engines=self._engines,
             calibration=self._calibration,
+            weights=self._weights,
             opens_beside=True,  # a stream that changes its size goes on meanwhile
         )
         try:

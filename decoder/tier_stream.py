@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from decoder.adapted_artefact import AdaptedArtefact
 from decoder.artefact import Artefact
 from decoder.artefact_reference import Planes
 from decoder.backends.contract import Backend, Features
@@ -63,6 +64,10 @@ class Tier(Protocol):
     def backend_name(self) -> str | None:
         """The backend; None without a network."""
 
+    @property
+    def weights_name(self) -> str | None:
+        """What the model was adapted by; None for the weights it was published with."""
+
     def push(self, frame: Frame, *, starts_scene: bool, is_held: bool = False) -> list[Done]:
         """Add the newest frame; those that are finished now, in order.
 
@@ -108,6 +113,7 @@ class LanczosTier:
 
     name = LANCZOS
     backend_name = None
+    weights_name = None
 
     def __init__(self, size: Size, tally: Tally) -> None:
         """size: of all frames out. Raises FrameError when it is odd."""
@@ -172,6 +178,12 @@ class NetworkTier:
     def backend_name(self) -> str:
         """See `Tier.backend_name`."""
         return self._network.backend.name
+
+    @property
+    def weights_name(self) -> str | None:
+        """See `Tier.weights_name`."""
+        artefact = self._network.artefact
+        return artefact.weights_name if isinstance(artefact, AdaptedArtefact) else None
 
     def push(self, frame: Frame, *, starts_scene: bool, is_held: bool = False) -> list[Done]:
         """See `Tier.push`."""

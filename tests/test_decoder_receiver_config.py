@@ -57,6 +57,8 @@ def test_the_name_of_the_stream_is_put_into_its_outputs() -> None:
         ("--output", "null:", "--size", "1281x720"),
         ("--output", "null:", "--whep", "http://host/whep", "--listen", "127.0.0.1:1"),
         ("--output", "null:", "--whep", "host/whep"),
+        ("--output", "null:", "--profile", "http://host/show.profile"),
+        ("--output", "null:", "--profile", "https://host/show.profile"),
         ("--output", "null:", "--token", "a b"),
         ("--output", "null:", "--stats", "/nowhere/at/all/s.jsonl"),
         ("--output", "null:", "--lookahead", "3"),

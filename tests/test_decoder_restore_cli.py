@@ -7,6 +7,7 @@ import pytest
 from decoder.restore_cli import app
 from stream.command_line import run_command
 from tests.clips import frame_times_ms, write_clip
+from tests.profiles import profile_for
 from tests.tiny_artefact import write_tiny_artefact
 
 
@@ -28,6 +29,23 @@ def test_a_file_is_restored_by_one_command(
     assert said.out == ""
 
 
+def test_a_profile_changes_the_picture_and_is_named(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_tiny_artefact(tmp_path / "tiny-x2")
+    (tmp_path / "show.profile").write_bytes(profile_for(model))
+    arguments = ["--size", "128x96", "--model", str(model.folder), "--backend", "onnxruntime"]
+    pictures = []
+    for profile in ([], ["--profile", str(tmp_path / "show.profile")]):
+        output = tmp_path / "out.y4m"
+        assert run_command(app, [str(source), str(output), *arguments, *profile]) == 0
+        pictures.append(output.read_bytes())
+        output.unlink()
+    assert "model tiny-x2 on onnxruntime f32 with profile a test" in capsys.readouterr().err
+    assert len(pictures[0]) == len(pictures[1])
+    assert pictures[0] != pictures[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -41,6 +59,11 @@ def test_a_file_is_restored_by_one_command(
         (["IN", "OUT", "--size", "127x96"], "even"),
         (["IN", "OUT", "--crf", "99"], "crf"),
         (["IN", "OUT", "--lookahead", "-1"], "lookahead"),
+        (["IN", "OUT", "--profile", "none.profile"], "cannot read profile none.profile"),
+        (["IN", "OUT", "--profile", "DAMAGED"], "DAMAGED: damaged"),
+        (["IN", "OUT", "--profile", "OTHER"], "is for tiny-x2 version 1, and that is not"),
+        (["IN", "OUT", "--profile", "OTHER", "--model", "live-xs-x2"], "not for live-xs-x2"),
+        (["IN", "OUT", "--profile", "http://a/b"], "only https"),
     ],
 )
 def test_a_wrong_command_is_answered_in_one_line_with_exit_status_2(
@@ -50,7 +73,11 @@ def test_a_wrong_command_is_answered_in_one_line_with_exit_status_2(
     arguments: list[str],
     message: str,
 ) -> None:
+    profile = profile_for(write_tiny_artefact(tmp_path / "tiny-x2"))
+    (tmp_path / "DAMAGED").write_bytes(profile[:-1])
+    (tmp_path / "OTHER").write_bytes(profile)
     paths = {"IN": str(source), "OUT": str(tmp_path / "out.mp4")}
+    paths |= {name: str(tmp_path / name) for name in ("DAMAGED", "OTHER")}
     assert run_command(app, [paths.get(argument, argument) for argument in arguments]) == 2
     said = capsys.readouterr().err
     assert message in said

@@ -11,9 +11,11 @@ from decoder.calibration import Calibration
 from decoder.calibration_cache import load_calibration, save_calibration
 from decoder.config import RestorerConfig
 from decoder.restorer_supply import UNMEASURED_STREAMS, RestorerSupply
+from stream.errors import ConfigError
 from stream.frame import Size
 from tests.live_peers import until
-from tests.tiny_artefact import write_tiny_artefact
+from tests.profiles import profile_for
+from tests.tiny_artefact import textured_frame, write_tiny_artefact
 
 HR, LR = Size(width=64, height=48), Size(width=32, height=24)
 
@@ -48,6 +50,32 @@ async def test_a_machine_is_measured_once_while_nobody_publishes(artefact: Artef
     async with asyncio.timeout(1):
         await again.calibrate_when_idle(lambda: False)  # nothing is left to measure
     again.close()
+
+
+async def test_every_stream_gets_the_profile_that_was_given(
+    artefact: Artefact, tmp_path: Path
+) -> None:
+    path = tmp_path / "show.profile"
+    path.write_bytes(profile_for(artefact))
+    supply = RestorerSupply(_config(artefact), profile=str(path))
+    await supply.open()
+    for _ in range(2):  # the one that was opened in advance, and another
+        restorer = supply.take()()
+        restorer.push(textured_frame(1, width=LR.width, height=LR.height))
+        assert restorer.weights_name == "profile a test"
+        restorer.close()
+    supply.close()
+
+
+async def test_a_profile_for_another_model_stops_the_receiver(
+    artefact: Artefact, tmp_path: Path
+) -> None:
+    path = tmp_path / "show.profile"
+    path.write_bytes(profile_for(write_tiny_artefact(tmp_path / "other-x2", scale=4)))
+    supply = RestorerSupply(_config(artefact), profile=str(path))
+    with pytest.raises(ConfigError, match="is for other-x2 version 1, not for tiny-x2"):
+        await supply.open()
+    supply.close()
 
 
 async def test_a_publisher_keeps_the_machine_from_being_measured(artefact: Artefact) -> None:

@@ -15,6 +15,7 @@ class _Shade:
     """A tier that paints frames in one shade, `lookahead` frames late."""
 
     backend_name = None
+    weights_name = None
 
     def __init__(self, shade: int, *, lookahead: int = 0) -> None:
         self.name = str(shade)

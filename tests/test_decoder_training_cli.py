@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from decoder.artefact import Artefact, list_artefacts, load_artefact
+from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.backends import OnnxRuntimeConfig, OpenVinoConfig, open_backend
 from decoder.edvr.live import LiveConfig
 from decoder.edvr.network import Edvr, EdvrConfig
@@ -22,6 +22,8 @@ from decoder.training.publish import load_trained, run_network
 from decoder.training.recipe import Schedule
 from stream.command_line import parse_command, run_command
 from tests import edvr_numpy
+from tests.profiles import profile_for
+from tests.tiny_artefact import write_tiny_artefact
 from tests.training_media import (
     HELD_OUT_SOURCE,
     TRAINING_SOURCE,
@@ -173,6 +175,21 @@ def test_models_are_listed_and_described(
     assert capsys.readouterr().out.startswith("tiny-x2 ")
 
 
+def test_a_profile_is_described_whether_its_model_is_installed_or_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "show.profile"
+    path.write_bytes(profile_for(find_artefact("live-xs-x2"), scale=0.001, seed=1))
+    assert run_command(app, ["info", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "for model   live-xs-x2, version 2" in said
+    assert "psnr_y_db +0.25" in said
+    assert "of 36 tensors" in said
+    path.write_bytes(profile_for(write_tiny_artefact(tmp_path / "tiny-x2")))
+    assert run_command(app, ["info", str(path)]) == 0
+    assert "not installed" in capsys.readouterr().out
+
+
 def test_a_model_is_compiled_for_a_size(
     live_artefact: Artefact, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -243,6 +260,7 @@ def test_flags_become_settings() -> None:
         (["export", "nonesuch.pt", "out"], "cannot read checkpoint nonesuch.pt"),
         (["import", "nonesuch.pth", "out"], "cannot read nonesuch.pth"),
         (["info", "nonesuch"], "unknown model 'nonesuch'"),
+        (["info", "none.profile"], "cannot read profile none.profile"),
         (["build", "nonesuch"], "unknown model 'nonesuch'"),
         (["eval", "nonesuch", "--clips", "."], "unknown model 'nonesuch'"),
         (["eval", "nonesuch"], "--clips is missing"),

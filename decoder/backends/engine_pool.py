@@ -62,8 +62,7 @@ class EnginePool:
 
     def open(self, config: BackendConfig, artefact: Artefact, lr_size: Size) -> Backend:
         """As `open_backend`, which is only asked for what is not open yet."""
-        files = ".".join(sorted(artefact.manifest.sha256.values()))
-        key = (config, f"{artefact.folder} {files}", lr_size)
+        key = (config, _files(artefact), lr_size)
         with self._lock:  # held while compiling: a second stream wants the same engine
             engine = self._engines.get(key)
             if engine is None:
@@ -74,11 +73,22 @@ class EnginePool:
             sibling = engine.sibling()
         return _TakingTurns(sibling, self._turns) if engine.runs_on_cpu else sibling
 
+    def forget(self, artefact: Artefact) -> None:
+        """Keep no engine of a model any more; whoever has a sibling of one goes on with it."""
+        with self._lock:
+            for key in [key for key in self._engines if key[1] == _files(artefact)]:
+                self._engines.pop(key).close()
+
     def close(self) -> None:
         """Give back what no stream uses any more."""
         with self._lock:
             while self._engines:
                 self._engines.popitem()[1].close()
+
+
+def _files(artefact: Artefact) -> str:
+    """The same for the same model at the same place, with the same weights."""
+    return f"{artefact.folder} {artefact.sha256}"
 
 
 class _TakingTurns:

@@ -71,6 +71,8 @@ class OpenVinoBackend:
         }
         try:
             for name, array in inputs.items():
+                if name not in self._taken:
+                    continue
                 # It cannot share memory that it may not write to, though it never writes inputs.
                 shared = array if array.flags.writeable else array.copy()
                 self._extract.set_tensor(name, self._library.Tensor(shared, shared_memory=True))
@@ -103,7 +105,10 @@ class OpenVinoBackend:
         manifest, size = artefact.manifest, self._lr_size
         half = [size.height // 2, size.width // 2]
         extract = core.read_model(artefact.extract_graph())
-        extract.reshape({"y": [size.height, size.width], "u": half, "v": half, "quantiser": [1]})
+        shapes = {"y": [size.height, size.width], "u": half, "v": half, "quantiser": [1]}
+        # Of a graph in memory it drops inputs that nothing depends on.
+        self._taken = {port.any_name for port in extract.inputs}
+        extract.reshape({name: shape for name, shape in shapes.items() if name in self._taken})
         features = [extract.output(f"f{k}") for k in range(manifest.features)]
         fuse = core.read_model(artefact.fuse_graph("grid_sample"))
         names = [port.any_name for port in fuse.inputs]

@@ -131,9 +131,10 @@ def eval_(config: Annotated[EvalConfig, Parameter(name="*")]) -> None:
 
 @app.command
 def info(config: Annotated[InfoConfig | None, Parameter(name="*")] = None) -> None:
-    """Describe a model: what it takes, what it was trained on, what it costs."""
+    """Describe a model, or a profile: what it takes, what it was trained on, what it costs."""
     from decoder.artefact import find_artefact, list_artefacts
     from decoder.edge_padding import padded_size
+    from decoder.profile_source import PROFILE_ENDING, profile_lines
     from decoder.training.engine import default_lr_size
     from decoder.training.model_info import describe, summary
 
@@ -141,6 +142,9 @@ def info(config: Annotated[InfoConfig | None, Parameter(name="*")] = None) -> No
     if config.model is None:
         for artefact in list_artefacts():
             print(summary(artefact))
+        return
+    if config.model.endswith(PROFILE_ENDING):
+        print("\n".join(profile_lines(config.model)))
         return
     artefact = find_artefact(config.model)
     size = config.lr_size or default_lr_size(artefact)
