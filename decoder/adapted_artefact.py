@@ -37,6 +37,7 @@ class AdaptedWeights:
 
     base_sha256: of the artefact. changes: added to its weights. digest: of the last delta.
     label: for people. valid_from_pts: first frame they are meant for, None for any.
+    starts_anew: whether those that are still being opened are of no use any more.
     """
 
     base_sha256: str
@@ -44,6 +45,19 @@ class AdaptedWeights:
     digest: str
     label: str
     valid_from_pts: int | None = None
+    starts_anew: bool = False
+
+    def later(self, shift_pts: int) -> AdaptedWeights:
+        """The same on a time that is so much ahead."""
+        if self.valid_from_pts is None:
+            return self
+        return replace(self, valid_from_pts=self.valid_from_pts + shift_pts)
+
+
+def own_weights(base_sha256: str) -> AdaptedWeights:
+    """The weights that a model was published with, to go back to."""
+    label = "the model's own weights"
+    return AdaptedWeights(base_sha256=base_sha256, changes={}, digest="", label=label)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -94,7 +94,7 @@ class NetworkShelf:
     def open_beside(self, lr_size: Size, weights: AdaptedWeights) -> Future[Networks]:
         """Those of an open size once more, with other weights, opened on another thread.
 
-        Models that the weights are not for stay as they are. The result goes to `replace` or
+        Models that the weights are not for have their own. The result goes to `replace` or
         `discard`; it may fail with DeltaRefused or BackendError.
         """
         return self._executor().submit(self._opened_with, weights, self._open[lr_size])
@@ -148,10 +148,10 @@ class NetworkShelf:
             for network in networks:
                 base = network.artefact
                 base = base.base if isinstance(base, AdaptedArtefact) else base
-                if base.sha256 != weights.base_sha256:
+                artefact = _with_weights(base, weights)
+                if artefact is network.artefact:
                     opened.append(network)
                     continue
-                artefact = adapt_artefact(base, weights)
                 backend = self._engines.open(network.backend.config, artefact, network.padded)
                 opened.append(replace(network, artefact=artefact, backend=backend))
         except EdvrError:
@@ -191,8 +191,7 @@ class NetworkShelf:
         artefact = choice.artefact
         if artefact is not self._chosen:
             artefact = load_artefact(artefact.folder)
-        if self._weights is not None and self._weights.base_sha256 == artefact.sha256:
-            artefact = adapt_artefact(artefact, self._weights)
+        artefact = _with_weights(artefact, self._weights)
         padded = padded_size(lr_size, multiple_of=artefact.manifest.multiple_of)
         wanted = choice.backend
         if isinstance(wanted, AutoConfig):
@@ -211,6 +210,13 @@ class NetworkShelf:
             log.warning("trying the other backends: %s", error)
             auto = AutoConfig(threads=self._config.threads)
             return self._engines.open(auto, artefact, padded)
+
+
+def _with_weights(base: Artefact, weights: AdaptedWeights | None) -> Artefact:
+    """`base` with these weights if they are for it and change anything; else itself."""
+    if weights is None or weights.base_sha256 != base.sha256 or not weights.changes:
+        return base
+    return adapt_artefact(base, weights)
 
 
 def _close_result(opening: Future[Networks]) -> None:

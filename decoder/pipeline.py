@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from decoder.adapted_artefact import AdaptedWeights
 from decoder.load import Load
 from decoder.output_options import PLAIN, OutputOptions
 from decoder.output_timeline import OutputTimeline
@@ -60,6 +61,7 @@ class Pipeline:
         on_failure: called once, from the pipeline's thread, when it cannot go on.
         """
         self.name = name
+        self.weights: LatestBuffer[AdaptedWeights] = LatestBuffer(1)  # on the session's time
         self._open_restorer, self._on_failure = open_restorer, on_failure
         self._latency_ms = {stage: Percentiles() for stage in STAGES}
         self._timeline, self._load = OutputTimeline(), Load()
@@ -186,6 +188,8 @@ class Pipeline:
         self._load.choose_tier(restorer, frame, waiting=waiting, now_ms=now_ms)
         out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
         self._mapped = session.video, self._timeline.shift
+        if (weights := self.weights.get(0)) is not None:
+            restorer.adapt(weights.later(self._timeline.shift))
         self._lr_outputs.expect(out_pts)
         self._lr_outputs.put_frame(frame.at(out_pts))
         self._outputs.expect(out_pts)

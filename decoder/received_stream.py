@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from decoder.pipeline import Pipeline
+from decoder.restorer_supply import RestorerSupply
 from decoder.viewing.sessions import StreamViews
+from decoder.weight_intake import WeightFollower, WeightIntake
 from stream.coded_media import CodedPicture
 from stream.peer import ReceivingPeer
 
@@ -20,6 +22,20 @@ class ReceivedStream:
     pipeline: Pipeline
     peer: ReceivingPeer
     views: StreamViews
+    intake: WeightIntake | None = None
+    following: asyncio.Task[None] | None = None
+
+    def follow_weights(self, name: str, supply: RestorerSupply) -> None:
+        """Take the weights that the current publisher sends; what the last one sent is undone."""
+        if self.intake is not None and self.intake.adapted is not None:
+            self.pipeline.weights.put(supply.usual_weights(self.intake.adapted))
+        if self.following is not None:
+            self.following.cancel()
+        self.intake = WeightIntake(supply.models)
+        follower = WeightFollower(
+            self.peer, self.intake, adapt=self.pipeline.weights.put, stream=name
+        )
+        self.following = asyncio.create_task(follower.run())
 
     @property
     def is_publishing(self) -> bool:
@@ -39,6 +55,9 @@ class ReceivedStream:
 
     async def close(self) -> None:
         """Send publisher and viewers away, and finish the outputs."""
+        if self.following is not None:
+            self.following.cancel()
+            await asyncio.gather(self.following, return_exceptions=True)
         await self.peer.close()
         await self.views.close()
         await asyncio.to_thread(self.pipeline.close)

@@ -214,6 +214,8 @@ class Receiver:
         else:
             self._reporter.start_session(name, stream.peer.stats(), now_ms=now_ms)
         stream.adopt(peer)
+        if self._config.adapt:
+            stream.follow_weights(name, self._supply)
 
     def _views_of(self, name: str) -> StreamViews | None:
         return self._streams[name].views if name in self._streams else None

@@ -90,6 +90,9 @@ class ReceiverConfig:
     profile: str | None = None
     """Weights made for this show: FILE.profile, or https://…/FILE.profile#sha256=HASH."""
 
+    adapt: bool = True
+    """Take weights that a sender trains for its stream while it runs."""
+
     stats: Path | None = None
     """Append one JSON object a second and stream to this file."""
 

@@ -71,6 +71,7 @@ class Reporter:
             if values.count
         }
         record = {"time_ms": round(now_ms), "stream": stream, "codec": peer.codec}
+        record["weight_bytes"] = peer.weight_bytes_received
         record |= _wire_fields(wire) | _frame_fields(counts)
         record |= {"latency_ms": latency, "outputs": _output_fields(counts)}
         ratio = self._direct_ratio

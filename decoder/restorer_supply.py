@@ -11,15 +11,17 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from decoder.adapted_artefact import AdaptedWeights
+from decoder.adapted_artefact import AdaptedWeights, own_weights
+from decoder.artefact import Artefact, find_artefact, list_artefacts
 from decoder.backends.engine_pool import EnginePool
 from decoder.calibrate import calibrate, is_complete, models_for, usual_lr_sizes
 from decoder.calibration import Calibration, stream_capacity
 from decoder.calibration_cache import load_calibration, save_calibration
 from decoder.config import RestorerConfig
-from decoder.model_choice import LANCZOS
+from decoder.model_choice import AUTO, LANCZOS
 from decoder.profile_source import load_weights
 from decoder.restorer import Restorer
 from stream.errors import EdvrError
@@ -62,6 +64,18 @@ class RestorerSupply:
         """What gives the next stream its Restorer, on the thread that will use it."""
         spare = self._taken_spare()
         return self._prepared if spare is None else partial(_given, spare)
+
+    def models(self) -> dict[str, Artefact]:
+        """Models that may be in use, by SHA-256."""
+        if self._config.model == LANCZOS:
+            return {}
+        is_auto = self._config.model == AUTO
+        known = list_artefacts() if is_auto else [find_artefact(self._config.model)]
+        return {artefact.sha256: artefact for artefact in known}
+
+    def usual_weights(self, base_sha256: str) -> AdaptedWeights:
+        """What a model has before a sender changes it: the profile's weights, or its own."""
+        return replace(self._weights or own_weights(base_sha256), starts_anew=True)
 
     @property
     def stream_limit(self) -> int:

@@ -28,11 +28,14 @@ class WeightSwap:
         self._shelf = shelf
         self._wanted: AdaptedWeights | None = None
         self._opening: tuple[AdaptedWeights, Size, Future[Networks]] | None = None
+        self._is_stale = False
         self._retired: list[Networks] = []
 
     def want(self, weights: AdaptedWeights) -> None:
         """Open networks with these as soon as possible."""
         self._wanted = weights
+        if weights.starts_anew:
+            self._is_stale = self._opening is not None
 
     def poll(self, lr_size: Size, *, pts: int) -> Networks | None:
         """The networks to go on with from the frame of `pts` on, when other ones are due.
@@ -49,6 +52,10 @@ class WeightSwap:
             return None
         weights, size, opening = self._opening
         if not opening.done():
+            return None
+        if self._is_stale:
+            self._is_stale = False
+            self._drop()
             return None
         if (error := opening.exception()) is not None:
             self._opening = None

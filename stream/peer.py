@@ -37,6 +37,7 @@ from stream.tracks import (
     VideoTrack,
     report_media_time,
 )
+from stream.weight_channel import ReceivingWeights, SendingWeights
 
 _log = logging.getLogger(__name__)
 
@@ -54,12 +55,19 @@ class SendingPeer(PeerConnection):
     """Sends one video stream, and sound if there is any."""
 
     def __init__(
-        self, video: SendingVideo, audio: SendingAudio | None, network: NetworkScope
+        self,
+        video: SendingVideo,
+        audio: SendingAudio | None,
+        network: NetworkScope,
+        *,
+        with_weights: bool = False,
     ) -> None:
+        """with_weights: offer a channel for weight deltas, too."""
         super().__init__(network, remote_sends=False)
         self._counters = SendCounters()
         self._video = video
         self._audio = audio
+        self.weights = SendingWeights(self._connection) if with_weights else None
         self._ssrcs: set[int] = set()
         self._packets_lost: dict[int, int] = {}
         limits = SendingLimits(
@@ -142,6 +150,7 @@ class ReceivingPeer(PeerConnection):
         self.audio: LatestBuffer[AudioChunk] = LatestBuffer(audio_capacity)
         self.on_coded: Callable[[CodedPicture], None] | None = None
         """Called on the event loop with what each picture was decoded from."""
+        self.weights = ReceivingWeights(self._connection, on_misuse=self._end)
         self._clock = MediaClock()
         self._codec: str | None = None
         self._counts: dict[Track, ReceiveCounts] = {}
@@ -162,6 +171,7 @@ class ReceivingPeer(PeerConnection):
             peer_errors=sum(count.peer_errors for count in counts),
             rtt_ms=self._path.rtt_ms,
             codec=self._codec,
+            weight_bytes_received=self.weights.bytes_received,
         )
 
     def _prepare(self, kinds: list[str]) -> None:
@@ -192,6 +202,10 @@ class ReceivingPeer(PeerConnection):
                 for source in receiver.getSynchronizationSources():
                     self._spawn(receiver._send_rtcp_pli(source.source))
 
+    def video_pts(self, rtp_timestamp: int) -> int | None:
+        """The pts of the frame with this RTP timestamp, past or to come; None before the first."""
+        return self._clock.video_pts(rtp_timestamp)
+
     async def settle(self) -> None:
         """Wait until what has arrived is decoded, half a second at most.
 
@@ -204,6 +218,10 @@ class ReceivingPeer(PeerConnection):
             taken = self._taken
             await asyncio.sleep(_SETTLE_STEP_S)
             waited_s += _SETTLE_STEP_S
+
+    async def _take_remote(self, sdp: str, kind: str) -> None:
+        await super()._take_remote(sdp, kind)
+        self.weights.watch()
 
     async def _drain(self, track: MediaStreamTrack) -> None:
         """Move everything out of aiortc's unbounded queue at once, on our clock."""
@@ -260,3 +278,4 @@ class ReceivingPeer(PeerConnection):
     def _release(self) -> None:
         self.video.close()
         self.audio.close()
+        self.weights.close()

@@ -45,7 +45,8 @@ class PeerStats:
     frames_lost: given up because of missing packets. peer_errors: packets or frames the other end
     made that cannot be used. encode_errors: frames not sent because encoding failed.
     link_bps: sending, what the path leaves for the video's RTP packets, by transport-wide feedback;
-    None where the other end gives none.
+    None where the other end gives none. weight_bytes_received: receiving, of the wire's bytes
+    those of weight deltas.
     """
 
     wire_bytes_received: int = 0
@@ -57,6 +58,7 @@ class PeerStats:
     rtt_ms: float | None = None
     codec: str | None = None
     link_bps: int | None = None
+    weight_bytes_received: int = 0
 
 
 class PeerConnection:

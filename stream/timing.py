@@ -111,6 +111,12 @@ class MediaClock:
         self._last_video = (rtp, pts, arrived_ms)
         return pts
 
+    def video_pts(self, timestamp: int) -> int | None:
+        """The pts that the frame with this 32-bit RTP timestamp has or will have, if known."""
+        if self._video_shift is None:
+            return None
+        return self._video.near(timestamp) + self._video_shift
+
     def audio(self, timestamp: int, *, samples: int, arrived_ms: float) -> int | None:
         """The pts (1/48000 s) of a chunk of `samples`.
 

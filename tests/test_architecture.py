@@ -25,7 +25,7 @@ NETWORK_FILES = {
     f"stream/{name}.py"
     for name in (
         *("codecs_registry", "peer", "peer_connection", "tracks"),  # aiortc
-        *("coded_sender", "viewing_peer"),  # aiortc
+        *("coded_sender", "viewing_peer", "weight_channel"),  # aiortc
         *("sending_transport", "receiving_transport", "transport_registry"),  # aiortc
         "ice_path",  # aioice
         *("http_front", "whip_client"),  # aiohttp

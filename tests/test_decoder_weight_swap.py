@@ -135,6 +135,22 @@ def test_a_later_set_of_weights_replaces_an_earlier_one(restorer: Restorer, tiny
     assert np.abs(off).max() <= 1  # relative to the base, not to the first
 
 
+def test_what_starts_anew_keeps_out_what_is_still_being_opened(
+    restorer: Restorer, tiny: Artefact
+) -> None:
+    stream = Stream(restorer)
+    stream.push(5)
+    restorer.adapt(replace(weights_of(tiny), label="of a publisher that left"))
+    stream.push(1)  # they are being opened from here on
+    restorer.adapt(replace(weights_of(tiny), starts_anew=True))
+    while restorer.weights_name != "profile a test":
+        assert restorer.weights_name is None
+        stream.push(1)
+        time.sleep(0.002)
+        assert stream.pushed < 10_000
+    stream.finish()
+
+
 @pytest.mark.parametrize("fault", ["another model", "spoilt picture", "too far ahead"])
 def test_weights_that_cannot_be_used_leave_the_stream_as_it_is(
     restorer: Restorer, tiny: Artefact, fault: str, caplog: pytest.LogCaptureFixture

@@ -124,14 +124,15 @@ def _open_checked(
             trial.close()
         log.debug("%s on %s: %s", base.manifest.name, trial.name, off)
         _reproduced.add((config, base.sha256))
+    backend = opener(artefact, lr_size)
     if base is not artefact:
-        trial = opener(artefact, reference.size)
         try:
-            off = check_adapted(trial, reference)
-        finally:
-            trial.close()
-        log.debug("%s, adapted, on %s: %s", base.manifest.name, trial.name, off)
-    return opener(artefact, lr_size)
+            off = check_adapted(backend, reference, lr_size)
+        except BackendError:
+            backend.close()
+            raise
+        log.debug("%s, adapted, on %s: %s", base.manifest.name, backend.name, off)
+    return backend
 
 
 def _open_fastest(config: AutoConfig, artefact: Artefact, lr_size: Size) -> Backend:

@@ -6,13 +6,15 @@ backend is used before it has reproduced a picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from decoder.artefact_reference import Planes, Reference
 from decoder.backends.contract import Backend
 from stream.errors import InferenceFailed, ModelMismatch
+from stream.frame import Frame, Plane, Size
 
 HALF_MIN_PSNR_DB = 45.0
 """A 16-bit engine comes this close to the float32 picture: coding alone costs 25 to 40 dB."""
@@ -52,7 +54,7 @@ def check_reference(backend: Backend, reference: Reference, *, tolerance_levels:
     Raises ModelMismatch when the picture is off by more than `tolerance_levels` (float32), or by
     more than `HALF_MAX_LEVELS` or below `HALF_MIN_PSNR_DB` (16 bits), or when running fails.
     """
-    off = _deviation_from(reference, backend)
+    off = deviation(reference.expected, _restored(backend, reference.frames))
     if backend.is_half_precision:
         is_good = off.max_levels <= HALF_MAX_LEVELS and off.psnr_db >= HALF_MIN_PSNR_DB
     else:
@@ -65,12 +67,19 @@ def check_reference(backend: Backend, reference: Reference, *, tolerance_levels:
     return off
 
 
-def check_adapted(backend: Backend, reference: Reference) -> Deviation:
-    """Run the reference window of the base model by an engine that has adapted weights.
+def check_adapted(backend: Backend, reference: Reference, lr_size: Size) -> Deviation:
+    """Run the base model's reference window by an engine that has adapted weights.
 
-    Raises ModelMismatch when the picture is quite another one, or when running fails.
+    The engine may be open for any size, so that none is compiled for this alone: the window lies in
+    its upper left corner, and what is near the other sides of it does not count. Raises
+    ModelMismatch when the picture is quite another one, or when running fails.
     """
-    off = _deviation_from(reference, backend)
+    scale = reference.expected[0].shape[0] // reference.size.height
+    height = 3 * min(lr_size.height, reference.size.height) // 4 // 2 * 2 * scale
+    width = 3 * min(lr_size.width, reference.size.width) // 4 // 2 * 2 * scale
+    window = tuple(_in_corner(frame, lr_size) for frame in reference.frames)
+    y, u, v = _restored(backend, window)
+    off = deviation(_corner(reference.expected, height, width), _corner((y, u, v), height, width))
     if not off.psnr_db >= ADAPTED_MIN_PSNR_DB:
         raise ModelMismatch(
             f"{backend.name}: the adapted weights spoil the picture, {off.psnr_db:.1f} dB from the"
@@ -79,9 +88,32 @@ def check_adapted(backend: Backend, reference: Reference) -> Deviation:
     return off
 
 
-def _deviation_from(reference: Reference, backend: Backend) -> Deviation:
+def _corner(planes: Planes, height: int, width: int) -> Planes:
+    """The upper left part; sizes are of luma."""
+    y, u, v = planes
+    half = slice(height // 2), slice(width // 2)
+    return y[:height, :width], u[half], v[half]
+
+
+def _in_corner(frame: Frame, size: Size) -> Frame:
+    """`frame` cut off or continued to the right and below to be of this size."""
+
+    def fitted(plane: Plane, height: int, width: int) -> Plane:
+        part = plane[:height, :width]
+        more = ((0, height - part.shape[0]), (0, width - part.shape[1]))
+        return np.pad(part, more, mode="edge")
+
+    half = size.height // 2, size.width // 2
+    return replace(
+        frame,
+        y=fitted(frame.y, size.height, size.width),
+        u=fitted(frame.u, *half),
+        v=fitted(frame.v, *half),
+    )
+
+
+def _restored(backend: Backend, window: Sequence[Frame]) -> Planes:
     try:
-        found = backend.fuse([backend.extract(frame) for frame in reference.frames])
+        return backend.fuse([backend.extract(frame) for frame in window])
     except InferenceFailed as error:
         raise ModelMismatch(f"{backend.name} cannot run the reference: {error}") from error
-    return deviation(reference.expected, found)

@@ -1,0 +1,120 @@
+"""The two ends of the data channel for weight deltas, on an aiortc connection.
+
+Messages and their rules are in `stream.weight_messages`. Only whoever publishes a stream has a
+connection with its receiver, so nobody else can send weights for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from aiortc import RTCDataChannel, RTCPeerConnection
+from aiortc.rtcsctptransport import DataChunk
+
+from stream.buffer import LatestBuffer
+from stream.errors import DeltaRefused
+from stream.weight_messages import (
+    CHANNEL,
+    WANT_STATE,
+    DeltaAssembler,
+    is_state_wanted,
+    pieces_of,
+)
+
+_log = logging.getLogger(__name__)
+
+DELTAS_WAITING = 4
+"""Complete deltas that nobody has taken; more push the oldest out."""
+
+
+class ReceivingWeights:
+    """The receiver's end. `deltas` drops its oldest when nobody takes them."""
+
+    def __init__(self, connection: RTCPeerConnection, *, on_misuse: Callable[[str], None]) -> None:
+        """on_misuse: called with a reason when the other end breaks the channel's limits."""
+        self.deltas: LatestBuffer[bytes] = LatestBuffer(DELTAS_WAITING)
+        self.bytes_received = 0
+        self.refused = 0
+        """Messages that are no piece of a delta."""
+        self._connection, self._on_misuse = connection, on_misuse
+        self._channel: RTCDataChannel | None = None
+        self._assembler = DeltaAssembler()
+        connection.on("datachannel", self._on_channel)
+
+    def ask_for_state(self) -> None:
+        """Ask the publisher for a state; nothing happens where it has no channel open."""
+        if self._channel is not None and self._channel.readyState == "open":
+            self._channel.send(WANT_STATE)
+
+    def watch(self) -> None:
+        """Bound what aiortc collects of messages that are not complete; before it connects."""
+        transport = self._connection.sctp
+        if transport is None:
+            return
+        receive = transport._receive_data_chunk
+
+        async def receive_data_chunk(chunk: DataChunk) -> None:
+            await receive(chunk)
+            if transport._advertised_rwnd < 0:  # who keeps to the window never gets there
+                self._on_misuse("the other end sends more on a data channel than it may")
+
+        vars(transport)["_receive_data_chunk"] = receive_data_chunk
+
+    def close(self) -> None:
+        """No more deltas; callable twice."""
+        self.deltas.close()
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != CHANNEL or self._channel is not None:
+            _log.debug("a data channel %r is of no use here", channel.label[:40])
+            channel.close()
+            return
+        self._channel = channel
+        channel.on("message", self._on_message)
+
+    def _on_message(self, message: str | bytes) -> None:
+        self.bytes_received += len(message)
+        try:
+            delta = self._assembler.push(message)
+        except DeltaRefused as error:
+            self.refused += 1
+            _log.debug("%s", error)
+            return
+        if delta is not None:
+            self.deltas.put(delta)
+
+
+class SendingWeights:
+    """The publisher's end."""
+
+    def __init__(self, connection: RTCPeerConnection) -> None:
+        """Call before the offer is made, which then asks for the channel."""
+        self.is_state_wanted = False
+        """Whether the receiver has asked for a state; for whoever sends one to take back."""
+        self._number = 0
+        self._channel = connection.createDataChannel(CHANNEL, ordered=True)
+        self._channel.on("message", self._on_message)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the other end takes weights."""
+        return bool(self._channel.readyState == "open")
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was handed over and is not sent yet."""
+        return int(self._channel.bufferedAmount)
+
+    def pieces(self, delta: bytes) -> list[bytes]:
+        """The messages that carry a delta, to be sent one after another."""
+        self._number += 1
+        return pieces_of(delta, self._number)
+
+    def send(self, piece: bytes) -> None:
+        """Send one of them. Nothing happens when the channel is not open."""
+        if self.is_open:
+            self._channel.send(piece)
+
+    def _on_message(self, message: str | bytes) -> None:
+        self.is_state_wanted |= is_state_wanted(message)
