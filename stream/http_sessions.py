@@ -160,29 +160,21 @@ class HttpSessions:
 
     async def _add_candidates(self, decision: AddCandidates) -> HttpResponse:
         session = self._live[decision.session_id].session
-        try:
-            if not isinstance(session, TrickleSession):
-                raise PeerError("this session takes no candidates")
-            await session.add_candidates(decision.sdp_fragment)
-        except PeerError as unusable:
-            return error(422, str(unusable))
-        except Exception as crash:
-            log_crash("cannot add the client's candidates", crash)
-            return error(500, "the server failed to add the candidates")
-        return CANDIDATES_ADDED
+        if not isinstance(session, TrickleSession):
+            return error(422, "this session takes no candidates")
+        refusal = await _refusal(
+            session.add_candidates(decision.sdp_fragment), "add the client's candidates"
+        )
+        return refusal or CANDIDATES_ADDED
 
     async def _take_answer(self, decision: TakeAnswer) -> HttpResponse:
         session = self._live[decision.session_id].session
-        try:
-            if not isinstance(session, CounterOfferSession):
-                raise PeerError("this session takes no answer")
-            await session.take_answer(decision.answer_sdp)
-        except PeerError as unusable:
-            return error(422, str(unusable))
-        except Exception as crash:
-            log_crash("cannot take the client's answer", crash)
-            return error(500, "the server failed to take the answer")
-        return self._table.answered(decision.session_id)
+        if not isinstance(session, CounterOfferSession):
+            return error(422, "this session takes no answer")
+        refusal = await _refusal(
+            session.take_answer(decision.answer_sdp), "take the client's answer"
+        )
+        return refusal or self._table.answered(decision.session_id)
 
     async def _watch(self, session_id: str, stream: str, session: Session) -> None:
         await session.closed.wait()
@@ -202,6 +194,18 @@ class HttpSessions:
                 await live.session.close()
         except Exception as crash:
             log_crash("cannot close a session", crash)
+
+
+async def _refusal(work: Awaitable[None], what: str) -> HttpResponse | None:
+    """What the client is told when `work`, which is to `what`, fails."""
+    try:
+        await work
+    except PeerError as unusable:
+        return error(422, str(unusable))
+    except Exception as crash:
+        log_crash(f"cannot {what}", crash)
+        return error(500, f"the server failed to {what}")
+    return None
 
 
 def log_crash(what: str, crash: Exception) -> None:

@@ -8,7 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from decoder.viewing.view_codec import RECEIVED, RESTORED, ViewAudio, ViewQuality, ViewVideo
+from decoder.live_h264 import LiveQuality
+from decoder.viewing.view_codec import RECEIVED, RESTORED, ViewAudio, ViewVideo
 from stream import rtp_h264
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
 from stream.coded_media import CodedUnit
@@ -45,7 +46,7 @@ def decoded(units: list[CodedUnit]) -> list[Frame]:
 
 
 @pytest.mark.parametrize(("quality", "least_db"), [(RESTORED, 36), (RECEIVED, 42)])
-def test_pictures_come_out_as_they_went_in(quality: ViewQuality, least_db: float) -> None:
+def test_pictures_come_out_as_they_went_in(quality: LiveQuality, least_db: float) -> None:
     video = ViewVideo(quality)
     pictures = [marked(index, size=SIZE) for index in range(6)]
     units = [video.encode(picture, force_keyframe=False) for picture in pictures]

@@ -9,10 +9,11 @@ import threading
 import time
 from dataclasses import dataclass
 
+from decoder.live_h264 import LiveQuality
 from decoder.sink_queue import SinkQueue
 from decoder.viewing.keyframe_gate import KeyframeGate
 from decoder.viewing.passing import PassedPicture
-from decoder.viewing.view_codec import ViewAudio, ViewQuality, ViewVideo
+from decoder.viewing.view_codec import ViewAudio, ViewVideo
 from stream.audio import AudioChunk
 from stream.buffer import BufferClosed
 from stream.coded_media import CodedUnit
@@ -62,7 +63,7 @@ class View:
     after that waits for one that comes by itself.
     """
 
-    def __init__(self, name: str, quality: ViewQuality, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, name: str, quality: LiveQuality, loop: asyncio.AbstractEventLoop) -> None:
         self._name, self._quality, self._loop = name, quality, loop
         self._peers: dict[ViewingPeer, None] = {}  # in order, and quick to leave
         self._passed: set[ViewingPeer] = set()  # those that get the publisher's own pictures
