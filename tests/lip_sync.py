@@ -1,8 +1,9 @@
 """How far sound is from its picture in a real Chromium, by flashes and beeps.
 
 By hand: `python -m tests.lip_sync --seconds 30`. A flash counts when the browser expects to display
-it, a beep when its audio clock says that it leaves for the loudspeaker, so that a busy main thread
-of the page does not move either.
+it, a beep when the browser's audio thread gets it, by its own clock, so that a busy main thread of
+the page does not move either. What a page hears that way and what goes to the loudspeaker have
+about the same way from there.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ _LISTEN = """async (worklet) => {
   const onsets = new AudioWorkletNode(context, "onsets");
   onsets.port.onmessage = ({ data: heardAt }) => {
     const { contextTime, performanceTime } = context.getOutputTimestamp();
-    events.beeps.push(performanceTime + 1000 * (heardAt - contextTime));
+    const taken = heardAt - context.outputLatency;
+    events.beeps.push(performanceTime + 1000 * (taken - contextTime));
   };
   context.createMediaStreamSource(new MediaStream(video.srcObject.getAudioTracks()))
     .connect(onsets).connect(context.destination);
@@ -82,11 +84,23 @@ _LISTEN = """async (worklet) => {
 }"""
 
 
+_CONCEALED = """async () => {
+  const [session] = document.querySelector("compare-player").sessions;
+  const stats = [...(await session.connection.getStats()).values()];
+  const sound = stats.find(({ type, kind }) => type === "inbound-rtp" && kind === "audio");
+  return sound.concealedSamples / Math.max(1, sound.totalSamplesReceived);
+}"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LipSync:
-    """Milliseconds that each beep came after its flash, in the order of time."""
+    """beep_after_flash_ms: of each event, in the order of time.
+
+    concealed_ratio: of the sound, how much the browser had to make up since it came too late.
+    """
 
     beep_after_flash_ms: tuple[float, ...]
+    concealed_ratio: float
 
     def newest_median_ms(self, count: int) -> float | None:
         """Of the newest events; None while there are not so many."""
@@ -123,7 +137,10 @@ async def measured(page: Page) -> LipSync:
         for flash in events["flashes"]
     )
     near_ms = 1000 * EVENT_DISTANCE_S / 2
-    return LipSync(beep_after_flash_ms=tuple(each for each in nearest if abs(each) < near_ms))
+    return LipSync(
+        beep_after_flash_ms=tuple(each for each in nearest if abs(each) < near_ms),
+        concealed_ratio=await page.evaluate(_CONCEALED),
+    )
 
 
 async def _main(seconds: float) -> None:
@@ -135,6 +152,7 @@ async def _main(seconds: float) -> None:
     print(f"beep after flash, ms: {told}")
     if sync.beep_after_flash_ms:
         print(f"median {median(sync.beep_after_flash_ms):+.0f} ms")
+    print(f"{100 * sync.concealed_ratio:.1f} % of the sound was late")
 
 
 if __name__ == "__main__":
