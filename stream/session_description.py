@@ -10,7 +10,7 @@ import ipaddress
 from stream.errors import PeerError
 
 _TRANSPORT_LINES = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:", "a=rtcp-mux")
-_CODEC_LINES = ("m=", "c=", "a=mid:", "a=rtpmap:", "a=fmtp:", "a=rtcp-fb:")
+_CODEC_LINES = ("m=", "c=", "a=mid:", "a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=sctp-port:")
 
 
 def without_unusable_candidates(sdp: str) -> str:

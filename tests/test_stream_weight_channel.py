@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -101,6 +102,38 @@ async def test_what_is_no_delta_is_counted_and_the_oldest_of_too_many_is_dropped
         pictures.put(picture(0))
         async with asyncio.timeout(15):
             await receiver.video.get_async()
+
+
+def without_channel(offer: str) -> tuple[str, int, str]:
+    """An offer without its data channel, which section that was, and how it is rejected."""
+    head, *sections = re.split(r"(?m)^(?=m=)", offer)
+    [index] = [i for i, each in enumerate(sections) if each.startswith("m=application")]
+    found = re.search(r"a=mid:(\S+)", sections.pop(index))
+    assert found is not None
+    head = re.sub(rf"(a=group:BUNDLE.*?) {found[1]}\b", r"\1", head)
+    rejected = f"m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:{found[1]}\r\n"
+    return head + "".join(sections), index, rejected
+
+
+async def test_a_server_without_data_channels_still_takes_the_pictures() -> None:
+    pictures: LatestBuffer[Frame] = LatestBuffer(50)
+    video = SendingVideo(source=pictures, encoder=X264())
+    sender = SendingPeer(video, None, NetworkScope.LOOPBACK, with_weights=True)
+    receiver = ReceivingPeer(NetworkScope.LOOPBACK)
+    try:
+        plain, index, rejected = without_channel(await sender.create_offer())
+        head, *answered = re.split(r"(?m)^(?=m=)", await receiver.answer(plain))
+        answered.insert(index, rejected)
+        await sender.set_answer(head + "".join(answered))
+        async with asyncio.timeout(15):
+            await sender.wait_connected()
+            pictures.put(picture(0))
+            await receiver.video.get_async()
+        assert sender.weights is not None
+        assert not sender.weights.is_open
+        sender.weights.send(b"nobody takes it")
+    finally:
+        await asyncio.gather(sender.close(), receiver.close())
 
 
 @pytest.mark.parametrize("label", ["edvr-weights", "chat"])
