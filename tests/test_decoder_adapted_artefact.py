@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,10 @@ def test_weights_that_spoil_the_picture_are_refused_by_the_engine(tiny: Artefact
     adapted = adapt_artefact(tiny, weights(tiny, dict.fromkeys(MEAN, -0.125)))
     with pytest.raises(ModelMismatch, match="spoil the picture"):
         open_backend(OnnxRuntimeConfig(threads=1), adapted, SIZE)
+
+
+def test_weights_are_moved_to_another_time_with_their_stream(tiny: Artefact) -> None:
+    now = weights(tiny, {})
+    assert now.later(1000) is now
+    timed = dataclasses.replace(now, valid_from_pts=500)
+    assert timed.later(-700).valid_from_pts == -200

@@ -62,6 +62,15 @@ def test_the_first_video_frame_is_zero_and_the_wrap_is_not_seen() -> None:
     assert play_video(MediaClock(), range(5), start=start) == [0, 3600, 7200, 10800, 14400]
 
 
+def test_a_picture_is_told_its_time_before_it_comes_and_after_also_across_the_wrap() -> None:
+    clock, start = MediaClock(), 2**32 - 2 * VIDEO_STEP
+    assert clock.video_pts(start) is None
+    play_video(clock, range(4), start=start)
+    for index in (-50, 0, 3, 4, 500):
+        assert clock.video_pts((start + index * VIDEO_STEP) % 2**32) == index * VIDEO_STEP
+    assert play_video(clock, range(4, 5), start=start) == [4 * VIDEO_STEP]  # nothing has moved
+
+
 def test_sound_before_the_first_picture_has_no_time() -> None:
     assert play_audio(MediaClock(), range(3), start=5) == []
 
