@@ -115,12 +115,21 @@ class NetworkShelf:
 
     def discard(self, networks: Networks) -> None:
         """Close those of them that are not open for any size, and forget their weights."""
+        self._give_back(self._unused(networks))
+
+    def discard_beside(self, networks: Networks) -> None:
+        """As `discard`, on another thread: the engines may be busy opening another stream's."""
+        self._executor().submit(self._give_back, self._unused(networks))
+
+    def _unused(self, networks: Networks) -> Networks:
         kept = [id(network) for open_ones in self._open.values() for network in open_ones]
+        return tuple(network for network in networks if id(network) not in kept)
+
+    def _give_back(self, networks: Networks) -> None:
+        _close(networks)
         for network in networks:
-            if id(network) not in kept:
-                network.backend.close()
-                if isinstance(network.artefact, AdaptedArtefact):
-                    self._engines.forget(network.artefact)
+            if isinstance(network.artefact, AdaptedArtefact):
+                self._engines.forget(network.artefact)
 
     def give_up(self, lr_size: Size) -> None:
         """Do not try again to open networks for this size."""

@@ -44,7 +44,7 @@ class WeightSwap:
         while anybody still uses them.
         """
         while self._retired:
-            self._shelf.discard(self._retired.pop())
+            self._shelf.discard_beside(self._retired.pop())
         if self._opening is None and self._wanted is not None and lr_size in self._shelf.sizes:
             weights, self._wanted = self._wanted, None
             self._opening = weights, lr_size, self._shelf.open_beside(lr_size, weights)
@@ -55,25 +55,22 @@ class WeightSwap:
             return None
         if self._is_stale:
             self._is_stale = False
-            self._drop()
+            self._forgo()
             return None
         if (error := opening.exception()) is not None:
-            self._opening = None
-            if not isinstance(error, EdvrError):
-                raise error
-            log.warning("%s is not used: %s", weights.label, error)
+            is_defect = not isinstance(error, EdvrError)  # of ours; the stream goes on all the same
+            log.warning("%s is not used: %s", weights.label, error, exc_info=is_defect)
+            self._forgo()
             return None
         if size != lr_size:  # the stream has changed its size meanwhile: once more, for that
-            self._drop()
+            self._forgo()
             self._wanted = self._wanted or weights
             return None
         ahead = 0 if weights.valid_from_pts is None else weights.valid_from_pts - pts
         if ahead > MAX_AHEAD_PTS:
-            self._drop()
-            log.warning(
-                "%s is not used: it is meant for %d s later", weights.label, ahead // CLOCK_HZ
-            )
-            return None
+            late_s = ahead // CLOCK_HZ
+            log.warning("%s is not used: it is meant for %d s later", weights.label, late_s)
+            self._forgo()
         if ahead > 0:
             return None
         self._opening = None
@@ -86,12 +83,15 @@ class WeightSwap:
     def close(self) -> None:
         """Close what is open, also what is still being opened."""
         self._wanted = None
-        self._drop()
+        if self._opening is not None and self._opening[2].cancel():
+            self._opening = None
+        self._forgo()
         while self._retired:
             self._shelf.discard(self._retired.pop())
 
-    def _drop(self) -> None:
+    def _forgo(self) -> None:
+        """Do without what was opened, or wait until it is."""
         if self._opening is not None:
             opening, self._opening = self._opening[2], None
-            if not opening.cancel() and opening.exception() is None:
-                self._shelf.discard(opening.result())
+            if opening.exception() is None:
+                self._retired.append(opening.result())

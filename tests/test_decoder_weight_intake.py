@@ -32,7 +32,7 @@ from tests.receiver_rig import LR, receiver_config, running
 from tests.tiny_artefact import LIFT, write_tiny_artefact
 from tests.weight_deltas import damaged
 
-LIMIT_S = 30
+LIMIT_S = 60
 
 
 @pytest.fixture
