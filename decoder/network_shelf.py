@@ -194,6 +194,10 @@ class NetworkShelf:
         except EdvrError:
             _close(tuple(opened))  # which a comprehension would have lost
             raise
+        weights = self._weights
+        is_adapted = any(isinstance(network.artefact, AdaptedArtefact) for network in opened)
+        if weights is not None and weights.changes and not is_adapted:
+            log.warning("%s is for no model that is used for %s", weights.label, lr_size)
         return tuple(opened)
 
     def _open_one(self, choice: TierChoice, lr_size: Size, hr_size: Size) -> OpenNetwork:

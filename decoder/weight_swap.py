@@ -59,7 +59,9 @@ class WeightSwap:
             return None
         if (error := opening.exception()) is not None:
             is_defect = not isinstance(error, EdvrError)  # of ours; the stream goes on all the same
-            log.warning("%s is not used: %s", weights.label, error, exc_info=is_defect)
+            log.warning(
+                "%s is not used: %s", weights.label, error, exc_info=error if is_defect else None
+            )
             self._forgo()
             return None
         if size != lr_size:  # the stream has changed its size meanwhile: once more, for that

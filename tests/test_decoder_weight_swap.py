@@ -204,6 +204,18 @@ def test_a_stream_starts_with_a_profile_and_keeps_it_when_its_size_changes(
         restorer.close()
 
 
+def test_weights_for_none_of_the_models_in_use_are_told(
+    tiny: Artefact, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = replace(weights_of(tiny), base_sha256="ab" * 32)
+    restorer = Restorer(replace(CONFIG, model=str(tiny.folder)), weights=other)
+    restorer.push(frame_of(0))
+    assert "profile a test is for no model that is used for 32x24" in caplog.text
+    names = [restorer.weights_name]
+    assert names == [None]
+    restorer.close()
+
+
 def test_weights_beyond_all_measure_stop_a_start(tiny: Artefact) -> None:
     bad = replace(weights_of(tiny), changes={LIFT: np.array([99.0], np.float32)})
     restorer = Restorer(replace(CONFIG, model=str(tiny.folder)), weights=bad)
