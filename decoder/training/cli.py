@@ -1,4 +1,4 @@
-"""`edvr-model`: train, export, measure, import, describe and compile models.
+"""`edvr-model`: train, adapt, export, measure, import, describe and compile models.
 
 Imports no torch: a machine that only receives can still list, describe and compile models. What a
 command needs is imported inside it.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from decoder.training.adapt_config import AdaptConfig
 from decoder.training.bd_rate import MIN_POINTS
 from decoder.training.config import (
     BuildConfig,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from decoder.training.corpus import CorpusConfig
     from decoder.training.evaluate import Score
 
-app = make_app("edvr-model", "Train, export, measure, import, describe and compile models.")
+app = make_app("edvr-model", "Train, adapt, export, measure, import, describe and compile models.")
 
 TRAINING_LIBRARIES = ("torch", "onnx", "onnxscript", "tensorboard", "PIL")
 """What the extra `train` installs."""
@@ -61,6 +62,18 @@ def train(config: Annotated[TrainConfig, Parameter(name="*")]) -> None:
     trainer = Trainer(recipe, corpus, out, resume=config.resume, start=config.start)
     trainer.run()
     print(f"{trainer.step} steps done; to publish: edvr-model export {trainer.checkpoint} OUT_DIR")
+
+
+@app.command
+def adapt(config: Annotated[AdaptConfig, Parameter(name="*")]) -> int:
+    """Adapt a model to footage of a programme: write a profile, if it is better for it.
+
+    Exit status 1: the model did not get better, and nothing was written.
+    """
+    _need_training_libraries()
+    from decoder.training.adapt_command import run_adapt
+
+    return run_adapt(config)
 
 
 @app.command

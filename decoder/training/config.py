@@ -33,10 +33,10 @@ def _show_bitrates(value: object) -> str:
     return " ".join(format_bitrate(bitrate_bps) for bitrate_bps in value)
 
 
-_SEVERAL = Parameter(consume_multiple=(1, None), negative=(), show_default=False)
-_NAMES = Parameter(consume_multiple=(1, None), negative=(), metavar="CODEC")
+SEVERAL = Parameter(consume_multiple=(1, None), negative=(), show_default=False)
+NAMES = Parameter(consume_multiple=(1, None), negative=(), metavar="CODEC")
 
-_Bitrates = Annotated[
+Bitrates = Annotated[
     tuple[int, ...],
     Parameter(
         name="--bitrates",
@@ -50,7 +50,7 @@ _Bitrates = Annotated[
     ),
 ]
 
-_Model = Annotated[str, Parameter(name="--model", metavar="MODEL")]
+ModelName = Annotated[str, Parameter(name="--model", metavar="MODEL")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +145,13 @@ class EvalConfig:
     )
     """Names or folders of models."""
 
-    clips: Annotated[tuple[Path, ...], _SEVERAL]
+    clips: Annotated[tuple[Path, ...], SEVERAL]
     """Video files, folders of them, or folders of numbered pictures (30 frames a second)."""
 
-    bitrates_bps: _Bitrates = DEFAULT_BITRATES_BPS
+    bitrates_bps: Bitrates = DEFAULT_BITRATES_BPS
     """Rates that the clips are coded at; BD-rate needs at least three."""
 
-    codecs: Annotated[tuple[str, ...], _NAMES] = CODECS
+    codecs: Annotated[tuple[str, ...], NAMES] = CODECS
     """Codecs of the sender that the clips are coded by."""
 
     seconds: float | None = None
@@ -191,7 +191,7 @@ class EvalConfig:
 class InfoConfig:
     """Which model to describe."""
 
-    model: _Model | None = field(default=None, kw_only=False)
+    model: ModelName | None = field(default=None, kw_only=False)
     """Name or folder of a model; all installed ones are listed when not given."""
 
     lr_size: PictureSizeOrAuto = None
@@ -202,7 +202,7 @@ class InfoConfig:
 class BuildConfig:
     """Which model to compile for which inference library."""
 
-    model: _Model = field(kw_only=False)
+    model: ModelName = field(kw_only=False)
     """Name or folder of a model."""
 
     target: str = "openvino"

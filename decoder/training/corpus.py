@@ -187,13 +187,13 @@ def _cut_shot(shot: Shot, folder: Path, config: CorpusConfig) -> None:
     samples: list[dict[str, NDArray[np.uint8]]] = []
     quantisers: list[NDArray[np.float32]] = []
     with TemporaryDirectory() as scratch:
-        for lr in _code(read.seen, read.rate, Path(scratch), config):
+        for lr in code_shot(read.seen, read.rate, Path(scratch), config):
             for _ in range(config.moments):
                 at = _choose_moment(rng, len(hr), config)
                 for _ in range(config.patches):
-                    samples.append(_patch(hr, lr, at, rng, config, masks))
+                    samples.append(cut_patch(hr, lr, at, rng, config, masks))
                     quantisers.append(
-                        np.array([f.quantiser for f in _around(lr, at, config)], np.float32)
+                        np.array([f.quantiser for f in window_around(lr, at, config)], np.float32)
                     )
     arrays = {name: np.stack([s[name] for s in samples]) for name in samples[0]}
     partial = target.with_suffix(".partial.npz")
@@ -201,7 +201,7 @@ def _cut_shot(shot: Shot, folder: Path, config: CorpusConfig) -> None:
     partial.rename(target)
 
 
-def _code(
+def code_shot(
     hr: list[Frame], rate: Fraction, scratch: Path, config: CorpusConfig
 ) -> list[list[Frame]]:
     """The shot as a receiver decodes it, once for each codec and bitrate of `config`."""
@@ -242,12 +242,13 @@ def _choose_moment(rng: np.random.Generator, count: int, config: CorpusConfig) -
     return int(rng.integers(settled, last))
 
 
-def _around(frames: list[Frame], at: int, config: CorpusConfig) -> list[Frame]:
+def window_around(frames: list[Frame], at: int, config: CorpusConfig) -> list[Frame]:
+    """The window whose reference is frame `at`."""
     first = at - (config.window - 1 - config.lookahead)
     return frames[first : first + config.window]
 
 
-def _patch(
+def cut_patch(
     hr: list[Frame],
     lr: list[Frame],
     at: int,
@@ -264,7 +265,7 @@ def _patch(
         detail = float(hr[at].y[y * s :: 4, x * s :: 4][:sampled, :sampled].std())
         places.append((detail, x, y))
     _, x, y = max(places)
-    near = _around(lr, at, config)
+    near = window_around(lr, at, config)
     cut = {"lr": (near, x, y, lr_side), "hr": ([hr[at]], x * s, y * s, config.patch)}
     out = {}
     for name, (frames, left, top, side) in cut.items():

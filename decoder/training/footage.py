@@ -73,7 +73,7 @@ def find_shots(
         if is_still(path):
             shots.append(Shot(path=path, start=0, frames=frames, seed=seed))
         elif path.suffix.lower() in CLIP_SUFFIXES:
-            total, thinning = _count_frames(path)
+            total, thinning = count_frames(path)
             wanted = per_clip if total < LONG_CLIP_FRAMES else 4 * per_clip
             pieces = max(1, min(wanted, total // frames))
             step = max(frames, total // pieces) * thinning
@@ -113,8 +113,13 @@ def read_shot(shot: Shot, *, scale: int = 2) -> tuple[list[Frame], Fraction]:
     return list(islice(frames, shot.frames)), rate
 
 
-def _count_frames(path: Path) -> tuple[int, int]:
-    """Frames of a clip at the usual rate, and how many of its own frames make one of them."""
+def count_frames(path: Path) -> tuple[int, int]:
+    """Frames of a clip at the usual rate, and how many of its own frames make one of them.
+
+    A folder of numbered pictures has as many as it holds. Raises ConfigError for what is no video.
+    """
+    if path.is_dir():
+        return sum(is_still(picture) for picture in path.iterdir()), 1
     try:
         with av.open(f"file:{path}") as container:
             stream = container.streams.video[0]

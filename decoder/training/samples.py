@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from stream.errors import ConfigError
 from stream.h264_quantiser import MAX_QP
 
 ARRAYS = ("lr_y", "lr_u", "lr_v", "hr_y", "hr_u", "hr_v", "quantiser")
+Sample = dict[str, NDArray[np.generic]]
+"""A window by `ARRAYS`: lr_y (N, h, w), hr_y (1, H, W), … uint8; quantiser (N,), NaN: unknown."""
+
 VALIDATION_SHARE = 12
 """One source in this many is never trained on."""
 
@@ -56,8 +60,8 @@ class Samples:
             shot = self._shots[rng.integers(len(self._shots))]
             index = rng.integers(len(shot["quantiser"]))
             sample = {name: shot[name][index] for name in ARRAYS}
-            picked.append(_augment(_crop(sample, crop, rng), rng))
-        return _batch(picked)
+            picked.append(augment_sample(crop_sample(sample, crop, rng), rng))
+        return to_batch(picked)
 
     def each_shot(self) -> list[tuple[str, Batch]]:
         """Every shot's first windows of every rung, in order, not augmented."""
@@ -68,7 +72,7 @@ class Samples:
                 {name: shot[name][index] for name in ARRAYS}
                 for index in range(0, len(shot["quantiser"]), step)
             ]
-            batches.append((path.stem, _batch(picked)))
+            batches.append((path.stem, to_batch(picked)))
         return batches
 
 
@@ -81,9 +85,7 @@ def _read_shard(path: Path) -> dict[str, NDArray[np.generic]]:
         raise ConfigError(f"{path} is damaged; delete it, and it is cut again") from error
 
 
-def _crop(
-    sample: dict[str, NDArray[np.generic]], crop: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.generic]]:
+def crop_sample(sample: Sample, crop: int, rng: np.random.Generator) -> Sample:
     """A part of a patch, on macroblock boundaries of the LR."""
     side, lr_side = sample["hr_y"].shape[-1], sample["lr_y"].shape[-1]
     scale = side // lr_side
@@ -103,9 +105,7 @@ def _crop(
     return out
 
 
-def _augment(
-    sample: dict[str, NDArray[np.generic]], rng: np.random.Generator
-) -> dict[str, NDArray[np.generic]]:
+def augment_sample(sample: Sample, rng: np.random.Generator) -> Sample:
     """Mirror and transpose: patches lie on macroblock boundaries, which both keep."""
     mirror, flip, transpose = rng.random(3) < 0.5
     out = {}
@@ -118,7 +118,9 @@ def _augment(
     return out
 
 
-def _batch(samples: list[dict[str, NDArray[np.generic]]]) -> Batch:
+def to_batch(samples: Sequence[Sample]) -> Batch:
+    """Samples of one size as a network takes them; quantisers over the largest, -1 for unknown."""
+
     def plane(name: str) -> Tensor:
         stacked = np.stack([np.ascontiguousarray(sample[name]) for sample in samples])
         return (torch.from_numpy(stacked).float() - 128) / 128
