@@ -78,7 +78,7 @@ def weights_for(profile: Profile, model: str) -> AdaptedWeights:
 
     Raises ConfigError when that model, or with auto any installed one, is not what it was made for.
     """
-    base = _base_model(profile, model)
+    base = base_model(profile, model)
     try:
         weights = profile.weights(adaptable_shapes(base))
         adapt_artefact(base, weights)
@@ -105,7 +105,8 @@ def installed_base(profile: Profile) -> Artefact | None:
     return None
 
 
-def _base_model(profile: Profile, model: str) -> Artefact:
+def base_model(profile: Profile, model: str) -> Artefact:
+    """The model that a profile was made from, when told to use `model`. Raises ConfigError."""
     info = profile.info
     wanted = f"profile {info.name!r} is for {info.base_model} version {info.base_version}"
     if model == LANCZOS:

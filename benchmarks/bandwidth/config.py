@@ -13,6 +13,7 @@ from cyclopts import Parameter, Token
 
 from benchmarks.bandwidth.codings import DIRECT_CODINGS, SMALL_CODINGS, small_coding
 from decoder.backends.contract import BackendName
+from decoder.profile_source import check_profile_source
 from encoder.video_encoder import MAX_BITRATE_BPS, MIN_BITRATE_BPS
 from stream.config import format_bitrate, parse_bitrate
 from stream.errors import ConfigError
@@ -74,6 +75,9 @@ class BandwidthConfig:
     models: StreamNames = ()
     """Models, each at the sizes that it enlarges to the output [default: all there are]."""
 
+    adapt: str | None = None
+    """Also restore with this profile: a file, or https://…#sha256=HASH."""
+
     bitrates: Bitrates = (60_000, 120_000, 240_000, 480_000, 960_000)
     """Rates of the small picture."""
 
@@ -104,6 +108,8 @@ class BandwidthConfig:
     def __post_init__(self) -> None:
         for name in self.codecs:
             small_coding(name)
+        if self.adapt is not None:
+            check_profile_source(self.adapt)
         if not (math.isfinite(self.seconds) and 0.2 <= self.seconds <= 600):
             raise ConfigError(f"--seconds must be 0.2 to 600, got {self.seconds}")
         if self.jobs < 0:

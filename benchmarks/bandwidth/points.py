@@ -16,6 +16,7 @@ from benchmarks.bandwidth.codings import Coding
 from benchmarks.bandwidth.crops import CropPlace, picture_file
 from benchmarks.bandwidth.judge import judge
 from benchmarks.bandwidth.store import Store, code_digest, key_of
+from decoder.adapted_artefact import AdaptedWeights
 from decoder.artefact import MANIFEST_FILE, Artefact
 from decoder.backends.contract import BackendName
 from decoder.config import RestorerConfig
@@ -25,10 +26,11 @@ from decoder.training.ffmpeg_comparison import judge_version
 from stream.errors import InferenceFailed
 from stream.frame import Frame, Size
 
-Kind = Literal["direct", "lanczos", "restored"]
+Kind = Literal["direct", "lanczos", "restored", "adapted"]
 
 RESTORING_SOURCES = (
     "decoder/backends/*.py",
+    "decoder/adapted_artefact.py",
     "decoder/edge_padding.py",
     "decoder/lanczos.py",
     "decoder/restorer.py",
@@ -38,6 +40,13 @@ RESTORING_SOURCES = (
     "stream/video_decode.py",
 )
 LIBRARIES = ("av", "numpy", "onnxruntime", "openvino")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProfiledArtefact(Artefact):
+    """A model as its folder has it, and the weights of a profile to restore with in place of it."""
+
+    weights: AdaptedWeights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,15 +186,19 @@ class PointMaker:
 
     def _restorer(self, size: Size, model: Artefact | None) -> Restorer:
         """One for this thread, output size and model; a new clip is to it a new scene."""
-        restorers: dict[tuple[Size, str], Restorer] = self._local.__dict__.setdefault("open", {})
+        restorers: dict[tuple[Size, str, str], Restorer] = self._local.__dict__.setdefault(
+            "open", {}
+        )
         name = LANCZOS if model is None else str(model.folder)
-        if (size, name) not in restorers:
+        weights = model.weights if isinstance(model, ProfiledArtefact) else None
+        key = (size, name, weights.digest if weights else "")
+        if key not in restorers:
             config = RestorerConfig(
                 size=size, model=name, backend=self._backend, threads=self._threads
             )
-            restorers[size, name] = Restorer(config)
-            self._opened.append(restorers[size, name])
-        return restorers[size, name]
+            restorers[key] = Restorer(config, weights=weights)
+            self._opened.append(restorers[key])
+        return restorers[key]
 
     def _key(self, task: Task, coded: CodedClip, model: Artefact | None) -> str:
         restoring: dict[str, Any] = {}
@@ -193,6 +206,8 @@ class PointMaker:
             restoring["code"] = self._restoring_code
         if model is not None:
             restoring["model"] = model_digest(model)
+            if isinstance(model, ProfiledArtefact):
+                restoring["weights"] = model.weights.digest
             restoring["backend"] = self._backend
             restoring["libraries"] = {name: metadata.version(name) for name in LIBRARIES}
         return key_of(
@@ -217,10 +232,9 @@ class PointMaker:
 def _point(
     task: Task, coded: CodedClip, model: Artefact | None, crop: str, quality: dict[str, float]
 ) -> Point:
-    is_direct = not task.coding.is_small
     return Point(
         clip=task.clip.name,
-        kind="direct" if is_direct else "lanczos" if model is None else "restored",
+        kind=_kind(task, model),
         coding=task.coding.name,
         size=str(task.size),
         rung=f"{min(task.size.width, task.size.height)}p",
@@ -233,6 +247,14 @@ def _point(
         quality=quality,
         crop=crop,
     )
+
+
+def _kind(task: Task, model: Artefact | None) -> Kind:
+    if not task.coding.is_small:
+        return "direct"
+    if model is None:
+        return "lanczos"
+    return "adapted" if isinstance(model, ProfiledArtefact) else "restored"
 
 
 def _restored(restorer: Restorer, frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -17,7 +17,11 @@ from stream.errors import ConfigError
 
 HEADLINE_METRICS = ("vmaf_neg", "psnr_y_db")
 
-FAMILY_WORDS = {"lanczos": "small {}, Lanczos", "restored": "small {}, restored"}
+FAMILY_WORDS = {
+    "lanczos": "small {}, Lanczos",
+    "restored": "small {}, restored",
+    "adapted": "small {}, restored with the profile",
+}
 CODING_WORDS = {"h264": "H.264", "av1": "AV1", "sender-av1": "AV1 (the sender's)"}
 
 
@@ -148,8 +152,31 @@ def markdown(results: dict[str, Any]) -> str:
         "To show what direct x264-veryfast shows (VMAF-NEG), mean over clips:",
         "",
         *table(*needed_rows(results)),
+        *(_profile_lines(results["profile"]) if "profile" in results else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _profile_lines(profile: dict[str, Any]) -> list[str]:
+    """What the profile costs, and when it has paid for itself."""
+    rows = [
+        [
+            row["clip"],
+            CODING_WORDS.get(row["coding"], row["coding"]),
+            f"{row['bps'] / 1000:.0f} kb/s",
+            "-" if row["adapted_bps"] is None else f"{row['adapted_bps'] / 1000:.0f} kb/s",
+            "-" if row["seconds"] is None else f"{row['seconds']:.0f} s",
+        ]
+        for row in profile["break_even"]
+    ]
+    return [
+        "",
+        f"The profile {profile['name']} for {profile['model']} has {profile['bits'] / 8000:.1f} kB,"
+        " which no rate above contains. What it saves at equal PSNR-Y, and after how long that is"
+        " what it took to fetch:",
+        "",
+        *table(["clip", "codec", "without", "with the profile", "paid for after"], rows),
+    ]
 
 
 def table(heading: list[str], rows: list[list[str]]) -> list[str]:

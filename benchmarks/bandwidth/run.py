@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from benchmarks.bandwidth.adaptation import profile_figures, use_profile
 from benchmarks.bandwidth.clips import BenchClip, prepare_clips
 from benchmarks.bandwidth.coding import frames_per_second
 from benchmarks.bandwidth.codings import DIRECT_CODINGS, OPTIONAL_CODING, Coding, small_coding
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.bandwidth.crops import CropPlace, picture_file, place_in
 from benchmarks.bandwidth.judge import ffmpeg_that_judges
-from benchmarks.bandwidth.points import Point, PointMaker, Task, model_digest
+from benchmarks.bandwidth.points import Point, PointMaker, ProfiledArtefact, Task, model_digest
 from benchmarks.bandwidth.store import Store, key_of
 from benchmarks.bandwidth.summary import summarise
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
@@ -65,6 +66,7 @@ def run_bandwidth(config: BandwidthConfig, progress: Progress) -> dict[str, Any]
     check_libraries()
     ffmpeg_that_judges()
     models = _models(config)
+    used = None if config.adapt is None else use_profile(config.adapt)
     store = Store(config.out / "store")
     progress.say("preparing clips")
     raw = config.out / "clips"
@@ -72,12 +74,17 @@ def run_bandwidth(config: BandwidthConfig, progress: Progress) -> dict[str, Any]
         clips = prepare_clips(
             config.clips, raw, short_side=config.output_size, seconds=config.seconds
         )
-        plan = _plan(config, clips, models, store, progress)
+        everything = models if used is None else [*models, used.artefact]
+        plan = _plan(config, clips, everything, store, progress)
         points = _measure(config, plan, store, progress)
     finally:
         for path in raw.glob("*.y4m"):  # large, and made again in seconds
             path.unlink()
-    return _results(config, plan, points)
+    results = _results(config, plan, points)
+    if used is not None:
+        names = [clip.name for clip in plan.clips]
+        results["profile"] = profile_figures(used, points, clips=names)
+    return results
 
 
 def check_libraries(names: tuple[str, ...] = LIBRARIES) -> None:
@@ -279,6 +286,7 @@ def _results(config: BandwidthConfig, plan: _Plan, points: list[Point]) -> dict[
                 "trained_on": model.manifest.trained_on,
             }
             for model in plan.models
+            if not isinstance(model, ProfiledArtefact)
         ],
         "points": [point.as_dict() for point in points],
         "summary": summarise(points, clips=[clip.name for clip in plan.clips]),

@@ -35,7 +35,7 @@ H264_ANCHOR = "direct x264-veryfast"
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Family:
-    """kind: direct, lanczos or restored. coding: of what travels."""
+    """kind: direct, lanczos, restored or adapted. coding: of what travels."""
 
     kind: str
     coding: str
@@ -66,7 +66,12 @@ def summarise(points: Sequence[Point], *, clips: Sequence[str]) -> dict[str, Any
         pairs += [
             (family, Family(kind="lanczos", coding=family.coding))
             for family in small
-            if family.kind == "restored"
+            if family.kind in ("restored", "adapted")
+        ]
+        pairs += [
+            (family, Family(kind="restored", coding=family.coding))
+            for family in small
+            if family.kind == "adapted"
         ]
         metrics[metric] = {
             "bd_rate": [_bd_row(test, anchor, curves, clips) for test, anchor in pairs],
@@ -103,10 +108,16 @@ def families_of(points: Iterable[Point]) -> list[Family]:
 def family_curve(
     points: Iterable[Point], family: Family, clip: str, metric: str, *, bits: Bits = "coded_bps"
 ) -> Curve:
-    """The curve of a family on a clip: at each rate the best of its sizes and models."""
+    """The curve of a family on a clip: at each rate the best of its sizes and models.
+
+    A profile is for one model; where another one restores, that is part of the adapted family too.
+    """
+    own = [point for point in points if (point.clip, point.coding) == (clip, family.coding)]
+    adapted = {(point.size, point.model) for point in own if point.kind == "adapted"}
     by_size: dict[tuple[str, str | None], list[RatePoint]] = {}
-    for point in points:
-        if (point.clip, point.kind, point.coding) == (clip, family.kind, family.coding):
+    for point in own:
+        stays = point.kind == "restored" and (point.size, point.model) not in adapted
+        if point.kind == family.kind or (family.kind == "adapted" and stays):
             found = RatePoint(bps=getattr(point, bits), quality=point.quality[metric])
             by_size.setdefault((point.size, point.model), []).append(found)
     return envelope(pareto(own) for own in by_size.values())

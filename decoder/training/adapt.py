@@ -27,10 +27,10 @@ from stream.weight_delta import (
 
 log = logging.getLogger(__name__)
 
-LOOKS = 24
+LOOKS = 16
 """So often in a training the coded change is tried on what was set apart."""
 
-PATIENCE = 8
+PATIENCE = 6
 """Looks without a better change after which a training ends early."""
 
 Tensors = Mapping[str, QuantisedTensor]

@@ -28,7 +28,7 @@ from stream.frame import Frame
 PATCH = 192
 """HR side of a training patch: whole macroblocks of the LR at every scale."""
 
-TRAIN_PATCHES, CHOOSE_PATCHES = 4096, 256
+TRAIN_PATCHES, CHOOSE_PATCHES = 4096, 128
 """About how many are cut of all footage: 400 MB."""
 
 PROVE_MOMENTS = 16

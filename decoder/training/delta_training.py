@@ -59,7 +59,7 @@ class DeltaSettings:
 
     part: Part = "fuse"
     coarseness: float = 1.5
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     quantise_from: float = 0.5
     batch: int = 16
     crop: int = 128
