@@ -296,7 +296,12 @@ def _without_training_libraries(program: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.parametrize(
     "arguments",
-    [["train", "live-xs-x2", "--data", "."], ["export", "a", "b"], ["import", "a", "b"]],
+    [
+        ["train", "live-xs-x2", "--data", "."],
+        ["adapt", "live-xs-x4", "--clips", ".", "--out", "a.profile"],
+        ["export", "a", "b"],
+        ["import", "a", "b"],
+    ],
 )
 def test_without_torch_training_says_what_to_install(arguments: list[str]) -> None:
     done = _without_training_libraries(
