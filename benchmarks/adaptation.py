@@ -179,7 +179,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _figures(rows: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:
-    command = ["python -m benchmarks.adaptation", "--steps", str(options.steps)]
+    command = ["python -m benchmarks.adaptation --data FOLDER", "--steps", str(options.steps)]
+    command += [] if options.vmaf else ["--no-vmaf"]
     for name in ("models", "parts", "coarseness", "cases", "bitrates"):
         if getattr(options, name):
             command += [f"--{name}", *map(str, getattr(options, name))]
