@@ -1,9 +1,10 @@
-"""Puts RTP packets in order and makes whole frames of them, without a clock.
+"""Puts RTP packets in order and makes whole frames of them; reads no clock.
 
 A frame is released with the packet that completes it: the marker bit, or the first packet of the
 next timestamp from peers that never set it. A missing packet is waited for (NACK and RTX, RFC 4585
-and RFC 4588, may bring it) until the media time of later packets has moved on by `wait_ms`; then
-its frame is abandoned and a keyframe asked for.
+and RFC 4588, may bring it) until packets arrive `wait_ms` after the one that showed the gap; then
+its frame is abandoned and a keyframe asked for. Media time would not do: where a sender left frames
+out, say while its codec opened, it jumps by more than that at once.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class PayloadPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPacket:
-    """An RTP packet (RFC 3550 section 5.1); arrived_ms is only carried along."""
+    """An RTP packet (RFC 3550 section 5.1); arrived_ms: on any clock, never backwards."""
 
     ssrc: int
     sequence_number: int
@@ -92,7 +93,7 @@ class JitterBuffer:
         self._next: int | None = None  # first number not yet released; None until a keyframe
         self._after_loss = False
         self._waiting_since: int | None = None  # RTP time of the first packet, until a keyframe
-        self._requested_at: int | None = None  # RTP time of the last keyframe request
+        self._requested_ms: float | None = None  # when a keyframe was last asked for
 
     @property
     def frames_lost(self) -> int:
@@ -119,16 +120,16 @@ class JitterBuffer:
         self._newest = number if self._newest is None else max(number, self._newest)
         if self._next is None:
             self._find_start()
-        frames = tuple(self._release())
+        frames = tuple(self._release(packet.arrived_ms))
         if len(self._packets) > self._capacity:
             self._overflow()
-        return Released(frames=frames, wants_keyframe=self._wants_keyframe(packet.timestamp))
+        return Released(frames=frames, wants_keyframe=self._wants_keyframe(packet))
 
     def _clear(self) -> None:
         self._packets.clear()
         self._newest = self._next = None
         self._after_loss = False
-        self._waiting_since = self._requested_at = None
+        self._waiting_since = self._requested_ms = None
 
     def _is_restart(self, packet: MediaPacket) -> bool:
         """Whether the sender began anew, with other numbers than the stream so far."""
@@ -166,11 +167,11 @@ class JitterBuffer:
         for old in [old for old in self._packets if old < number]:
             del self._packets[old]
 
-    def _release(self) -> Iterator[CodedFrame]:
+    def _release(self, now_ms: float) -> Iterator[CodedFrame]:
         while self._next is not None:
             end = self._end_of_frame(self._next)
             if end is None:
-                if not self._skip_gap():
+                if not self._skip_gap(now_ms):
                     return
                 continue
             packets = [self._packets.pop(number) for number in range(self._next, end)]
@@ -197,7 +198,7 @@ class JitterBuffer:
         is_keyframe = any(packet.part.is_keyframe for packet in packets)
         if is_keyframe:
             self._after_loss = False
-            self._requested_at = self._waiting_since = None
+            self._requested_ms = self._waiting_since = None
         return CodedFrame(
             data=data,
             timestamp=packets[0].timestamp,
@@ -206,7 +207,7 @@ class JitterBuffer:
             arrived_ms=max(packet.arrived_ms for packet in packets),
         )
 
-    def _skip_gap(self) -> bool:
+    def _skip_gap(self, now_ms: float) -> bool:
         """Give up the frame that waits for a missing packet; False while there is still hope."""
         if self._next is None or not self._packets:
             return False
@@ -216,9 +217,8 @@ class JitterBuffer:
         behind_gap = sorted(number for number in self._packets if number > missing)
         if not behind_gap:
             return False
-        oldest = self._packets[min(self._packets)]
-        newest = self._packets[behind_gap[-1]]
-        if abs(self._elapsed_ms(oldest.timestamp, newest.timestamp)) <= self.wait_ms:
+        noticed_ms = min(self._packets[number].arrived_ms for number in behind_gap)
+        if now_ms - noticed_ms <= self.wait_ms:
             return False
         start = next((number for number in behind_gap if self._is_start(number)), None)
         if start is None:
@@ -243,19 +243,19 @@ class JitterBuffer:
         self._next = None
         self._after_loss = True
 
-    def _wants_keyframe(self, timestamp: int) -> bool:
-        self._newest_timestamp = timestamp
+    def _wants_keyframe(self, packet: MediaPacket) -> bool:
+        timestamp = self._newest_timestamp = packet.timestamp
         if self._next is not None and not self._after_loss:
             return False
         if self._next is not None and any(p.part.is_keyframe for p in self._packets.values()):
             return False  # one is on its way
-        if self._requested_at is None:
+        if self._requested_ms is None:
             # At the very start the keyframe's own packets may still come: ask one frame later.
             if self._waiting_since is None and not self._after_loss:
                 self._waiting_since = timestamp
             if self._waiting_since == timestamp:
                 return False
-        elif abs(self._elapsed_ms(self._requested_at, timestamp)) < KEYFRAME_REQUEST_INTERVAL_MS:
+        elif packet.arrived_ms - self._requested_ms < KEYFRAME_REQUEST_INTERVAL_MS:
             return False
-        self._requested_at = timestamp
+        self._requested_ms = packet.arrived_ms
         return True

@@ -156,10 +156,12 @@ def test_opus_becomes_stereo_sound_with_its_rtp_time_and_damage_is_counted() -> 
 
 def test_the_longer_the_round_trip_the_longer_retransmissions_are_waited_for() -> None:
     def given_up_after(rtt_ms: float | None) -> int:
-        buffer = ReceivingJitterBuffer(is_video=True, clock_ms=Clock())
+        clock = Clock()
+        buffer = ReceivingJitterBuffer(is_video=True, clock_ms=clock)
         buffer.rtt_ms = lambda: rtt_ms
         buffer.add(Packet(0, 0, whole(b"k", keyframe=True)))
         for number in range(2, 50):  # 1 never comes
+            clock.now_ms = 40.0 * number
             _, received = buffer.add(Packet(number, number * INTERVAL, whole(b"d", keyframe=False)))
             if received is not None:
                 return number
