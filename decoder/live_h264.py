@@ -73,6 +73,10 @@ class LiveH264:
             is_keyframe=any(packet.is_keyframe for packet in packets),
         )
 
+    def close(self) -> None:
+        """Free the codec; the next frame opens another one."""
+        self._context = None
+
     def _open(self, frame: Frame) -> av.VideoCodecContext:
         context = av.CodecContext.create("libx264", "w")
         context.width, context.height = frame.size.width, frame.size.height

@@ -198,7 +198,7 @@ class Receiver:
             self._reporter.start_session(name, None, now_ms=now_ms)
             self._lives[name] += 1
             life = self._lives[name]
-            views = StreamViews(name)
+            views = StreamViews(name, restored_codecs=self._config.view_codecs)
             pipeline = Pipeline(
                 name,
                 self._supply.take(),

@@ -19,9 +19,9 @@ from typing import Any
 
 import av  # noqa: F401 (its libraries bring SVT-AV1 into the process)
 
-from encoder.thread_scheduling import ordinary_threads
 from stream.errors import CodecError, FrameError
 from stream.frame import Colour, Frame, Size
+from stream.thread_scheduling import ordinary_threads
 
 MIN_QUANTISER, MAX_QUANTISER = 1, 63
 """The quantiser parameter of the library: base_q_idx in steps of about 4."""

@@ -10,12 +10,14 @@ import pytest
 
 from decoder.live_h264 import LiveQuality
 from decoder.viewing.view_codec import RECEIVED, RESTORED, ViewAudio, ViewVideo
-from stream import rtp_h264
+from stream import rtp_av1, rtp_h264
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
 from stream.coded_media import CodedUnit
 from stream.frame import Frame, Size
 from stream.frame_av import frame_from_av
+from stream.jitter_buffer import CodedFrame
 from stream.timing import Track
+from stream.video_decode import VideoDecoder
 from tests.live_media import psnr, tone
 from tests.marked_pictures import STEP, marked
 
@@ -57,6 +59,32 @@ def test_pictures_come_out_as_they_went_in(quality: LiveQuality, least_db: float
 
 def test_each_picture_comes_out_at_once_with_its_own_time() -> None:
     assert [unit.pts for unit in coded(5)] == [index * STEP for index in range(5)]
+
+
+def test_av1_is_as_good_in_fewer_bits_and_has_its_keyframes_where_they_are_asked_for() -> None:
+    pictures = [marked(index, size=SIZE) for index in range(8)]
+    units = {}
+    for codec in ("av1", "h264"):
+        video = ViewVideo(RESTORED, codec)
+        found = [video.encode(each, force_keyframe=each is pictures[5]) for each in pictures]
+        video.close()
+        units[codec] = [unit for unit in found if unit is not None]
+        assert [unit.pts for unit in units[codec]] == [picture.pts for picture in pictures]
+        assert [unit.is_keyframe for unit in units[codec]] == [
+            index in (0, 5) for index in range(len(pictures))
+        ]
+        assert {unit.codec for unit in units[codec]} == {codec}
+    decoder = VideoDecoder("av1")
+    for unit, picture in zip(units["av1"], pictures, strict=True):
+        data = b"".join(rtp_av1.depayload(payload).data for payload in unit.payloads)
+        (shown,) = decoder.decode(
+            CodedFrame(
+                data=data, timestamp=unit.pts, is_keyframe=False, after_loss=False, arrived_ms=0.0
+            )
+        )
+        assert psnr(shown, picture) > 36
+    sizes = {codec: sum(unit.size_bytes for unit in found) for codec, found in units.items()}
+    assert sizes["av1"] < sizes["h264"]
 
 
 def test_keyframes_are_where_they_are_asked_for_and_nowhere_else() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from decoder.receiver import Receiver
+from decoder.viewing import compression
 from decoder.viewing.view import ViewCounts
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
 from stream.errors import ConfigError, PeerError
@@ -132,6 +133,31 @@ async def test_the_received_picture_is_passed_on_untouched_and_replaced_where_th
     for frame in replaced:
         difference = np.abs(frame.y.astype(int) - sent[number_in(frame.y)])
         assert 0 < difference.mean() < 2
+
+
+async def test_av1_goes_to_those_who_take_it_and_ends_where_it_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with (
+        running(receiver_config(view_codec="av1")) as receiver,
+        live_publisher(receiver.url or "") as publisher,
+    ):
+        playing = asyncio.create_task(publisher.play(FOREVER))
+        await _until_streaming(receiver)
+        whep = f"{_base(receiver)}/whep/live"
+        async with (
+            viewing(whep) as modern,
+            viewing(whep, said=lambda offer: offer.replace("AV1/90000", "AV9/90000")) as old,
+        ):
+            await asyncio.gather(modern.got(5), old.got(5))
+            assert (modern.peer.stats().codec, old.peer.stats().codec) == ("av1", "h264")
+            monkeypatch.setattr(compression, "MOST_SHARE", 0.0)
+            await until(lambda: modern.peer.stats().codec == "h264")
+            await modern.got(len(modern.frames) + 5)
+            numbers = [number_in(frame.y) for frame in modern.frames]
+            assert numbers == sorted(numbers)
+            assert modern.frames[-1].size == HR
+        playing.cancel()
 
 
 async def test_both_pictures_of_one_moment_carry_the_same_timestamp() -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.svt_av1 import SvtAv1
-from encoder.thread_scheduling import ordinary_threads
 from stream.av1_bits import Malformed
 from stream.av1_frame_header import FrameHeaderReader
 from stream.av1_quantiser import MAX_QP, QuantiserReader, qp_of
@@ -15,6 +14,7 @@ from stream.av1_sequence_header import SequenceHeader
 from stream.frame import Size
 from stream.frame_av import TIME_BASE, frame_to_av
 from stream.obu import ObuType, split_temporal_unit
+from stream.thread_scheduling import ordinary_threads
 from tests.live_media import SIZE, picture
 
 QUANTISERS = (30, 50, 63, 1, 62, 17)

@@ -19,11 +19,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from encoder.h264_encoder import VBV_SECONDS
-from encoder.thread_scheduling import ordinary_threads
 from encoder.video_encoder import AV1Settings, CodecSettings, H264Settings, open_video_encoder
 from stream.errors import CodecError, ConfigError
 from stream.frame import Frame, Size
 from stream.frame_av import TIME_BASE, frame_to_av
+from stream.thread_scheduling import ordinary_threads
 
 
 class ClipEncoder(Protocol):

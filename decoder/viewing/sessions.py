@@ -25,9 +25,11 @@ class StreamViews:
     The received one is passed on as it came wherever a viewer takes its codec.
     """
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, *, restored_codecs: tuple[str, ...] = ("h264",)) -> None:
+        """restored_codecs: see `View`."""
         loop = asyncio.get_running_loop()
-        self.restored = View(f"{stream} restored", RESTORED, loop)
+        self.restored_codecs = restored_codecs
+        self.restored = View(f"{stream} restored", RESTORED, loop, codecs=restored_codecs)
         self.received = View(f"{stream} received", RECEIVED, loop)
         self._passing = Passing()
 
@@ -90,7 +92,8 @@ class Viewing:
             raise PeerError(f"there is no stream {offer.stream}")
         is_restored = offer.view == "restored"
         view = views.restored if is_restored else views.received
-        more_codecs = () if is_restored else tuple(c for c in SENT_CODECS if c != "h264")
+        codecs = views.restored_codecs if is_restored else SENT_CODECS
+        more_codecs = tuple(codec for codec in codecs if codec != "h264")
         peer = self._new_peer(view, more_codecs)
         try:
             session = ViewSession(peer, await peer.answer(offer.sdp))

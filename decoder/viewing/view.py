@@ -4,42 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import threading
 import time
 from dataclasses import dataclass
 
 from decoder.live_h264 import LiveQuality
-from decoder.sink_queue import SinkQueue
-from decoder.viewing.keyframe_gate import KeyframeGate
+from decoder.viewing.compression import ALWAYS, Compression, CompressionCounts
 from decoder.viewing.passing import PassedPicture
-from decoder.viewing.view_codec import ViewAudio, ViewVideo
 from stream.audio import AudioChunk
-from stream.buffer import BufferClosed
 from stream.coded_media import CodedUnit
-from stream.errors import CodecError
 from stream.frame import Frame
 from stream.timing import Track
 from stream.viewing_peer import ViewingPeer
 
-QUEUED_FRAMES = 6
-"""0.25 s at 25 fps: viewers are live, and miss pictures rather than fall behind."""
-
 PUBLISHER_KEYFRAME_MS = 10_000.0
 """Keyframes are dear on a thin link: those who join within this time share one."""
-
-CLOSE_S = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewCounts:
     """What one view did so far.
 
-    viewers: now. frames_encoded, bytes_encoded: once, however many viewed. frames_dropped: since
-    compressing was behind. frames_unsent: pictures and sound that slow viewers did not get.
-    frames_passed: as the publisher compressed them, likewise once for all viewers.
+    viewers: now. frames_encoded, bytes_encoded: once in each codec, however many viewed.
+    frames_dropped: since compressing was behind. frames_unsent: pictures and sound that slow
+    viewers did not get. frames_passed: as the publisher compressed them, likewise once for all.
     """
 
     viewers: int = 0
@@ -54,8 +41,8 @@ class ViewCounts:
 class View:
     """`put` may be called from any thread; everything else belongs to the event loop.
 
-    Data flow: put -> SinkQueue -> one thread [ViewVideo, ViewAudio] -> event loop -> each viewer's
-    CodedQueue -> RTP; and pass_on -> CodedQueue -> RTP.
+    Data flow: put -> Compression (a thread) -> event loop -> each viewer's CodedQueue -> RTP;
+    and pass_on -> CodedQueue -> RTP.
 
     A viewer begins with what is compressed here, so that it sees a picture at once and costs the
     publisher's link nothing. Where pictures are passed on too and it takes their codec, it changes
@@ -63,25 +50,31 @@ class View:
     after that waits for one that comes by itself.
     """
 
-    def __init__(self, name: str, quality: LiveQuality, loop: asyncio.AbstractEventLoop) -> None:
-        self._name, self._quality, self._loop = name, quality, loop
-        self._peers: dict[ViewingPeer, None] = {}  # in order, and quick to leave
+    def __init__(
+        self,
+        name: str,
+        quality: LiveQuality,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        codecs: tuple[str, ...] = (ALWAYS,),
+    ) -> None:
+        """codecs: what to compress with, best first; each viewer gets the first that it takes."""
+        self._name, self._quality, self._loop, self._codecs = name, quality, loop, codecs
+        self._peers: dict[ViewingPeer, str] = {}  # in order; the codec of what is compressed for it
         self._passed: set[ViewingPeer] = set()  # those that get the publisher's own pictures
         self._newcomers: set[ViewingPeer] = set()  # never were among them so far
-        self._encodes = False  # whether anybody needs pictures that are compressed here
         self._last_pts: dict[ViewingPeer, int] = {}
         self._frames_passed, self._asked_ms = 0, -float("inf")
-        self._queue: SinkQueue | None = None
-        self._thread: threading.Thread | None = None
-        self._gate = KeyframeGate()
-        self._lock = threading.Lock()  # guards the gate and the sums below
-        self._frames_encoded = self._keyframes_encoded = self._bytes_encoded = 0
-        self._dropped_before = self._unsent_before = 0
+        self._compression: Compression | None = None
+        self._ended: list[Compression] = []
+        self._before = CompressionCounts()
+        self._given_up: frozenset[str] = frozenset()
+        self._unsent_before = 0
 
     def put(self, item: Frame | AudioChunk) -> None:
         """Take what may be shown; never blocks, and does nothing while nobody views."""
-        if (queue := self._queue) is not None and (self._encodes or isinstance(item, AudioChunk)):
-            queue.put(item)
+        if (compression := self._compression) is not None:
+            compression.put(item)
 
     def pass_on(self, picture: PassedPicture) -> bool:
         """Send a publisher's own picture to those who take it.
@@ -105,15 +98,13 @@ class View:
 
     def add(self, peer: ViewingPeer) -> None:
         """Send to this viewer from now on."""
-        self._peers[peer] = None
+        self._peers[peer] = self._codec_for(peer)
         self._newcomers.add(peer)
-        self._note_who_needs_compression()
-        if self._queue is None:
-            queue = self._queue = SinkQueue(capacity=QUEUED_FRAMES)
-            self._thread = threading.Thread(
-                target=self._run, args=(queue,), name=f"view {self._name}", daemon=True
+        if self._compression is None:
+            self._compression = Compression(
+                self._name, self._quality, deliver=self._deliver_on_loop
             )
-            self._thread.start()
+        self._note_who_needs_compression()
         self.want_keyframe(peer)
 
     def remove(self, peer: ViewingPeer) -> None:
@@ -124,10 +115,10 @@ class View:
         self._passed.discard(peer)
         self._newcomers.discard(peer)
         self._last_pts.pop(peer, None)
-        self._note_who_needs_compression()
         self._unsent_before += peer.frames_dropped
-        with self._lock:
-            self._gate.forget(peer)
+        if self._compression is not None:
+            self._compression.forget(peer)
+        self._note_who_needs_compression()
         if not self._peers:
             self._stop()
 
@@ -140,80 +131,53 @@ class View:
         """This viewer cannot go on without a keyframe."""
         if peer in self._passed:
             self._compress_for(peer)
-        elif peer in self._peers:
-            with self._lock:
-                self._gate.request(peer, now_ms=_now_ms())
+        elif peer in self._peers and self._compression is not None:
+            self._compression.request_keyframe(peer, self._peers[peer])
 
     def counts(self) -> ViewCounts:
         """A snapshot; on the event loop."""
-        queue = self._queue
-        with self._lock:
-            return ViewCounts(
-                viewers=len(self._peers),
-                frames_encoded=self._frames_encoded,
-                keyframes_encoded=self._keyframes_encoded,
-                bytes_encoded=self._bytes_encoded,
-                frames_dropped=self._dropped_before + (queue.frames_dropped if queue else 0),
-                frames_unsent=self._unsent_before
-                + sum(peer.frames_dropped for peer in self._peers),
-                frames_passed=self._frames_passed,
-            )
+        now = self._compression.counts() if self._compression else CompressionCounts()
+        return ViewCounts(
+            viewers=len(self._peers),
+            frames_encoded=self._before.frames_encoded + now.frames_encoded,
+            keyframes_encoded=self._before.keyframes_encoded + now.keyframes_encoded,
+            bytes_encoded=self._before.bytes_encoded + now.bytes_encoded,
+            frames_dropped=self._before.frames_dropped + now.frames_dropped,
+            frames_unsent=self._unsent_before + sum(peer.frames_dropped for peer in self._peers),
+            frames_passed=self._frames_passed,
+        )
 
     async def close(self) -> None:
         """Let go of all viewers and end the thread."""
         for peer in list(self._peers):
             self.remove(peer)
-        if (thread := self._thread) is not None:
-            await asyncio.to_thread(thread.join, CLOSE_S)
+        for ended in self._ended:
+            await asyncio.to_thread(ended.join)
 
     def _stop(self) -> None:
-        queue, self._queue = self._queue, None
-        if queue is not None:
-            self._dropped_before += queue.frames_dropped
-            queue.clear()
-            queue.close()
+        compression, self._compression = self._compression, None
+        if compression is None:
+            return
+        now, before = compression.counts(), self._before
+        compression.close()
+        self._before = CompressionCounts(
+            frames_encoded=before.frames_encoded + now.frames_encoded,
+            keyframes_encoded=before.keyframes_encoded + now.keyframes_encoded,
+            bytes_encoded=before.bytes_encoded + now.bytes_encoded,
+            frames_dropped=before.frames_dropped + now.frames_dropped,
+        )
+        self._ended = [compression]  # an earlier one has long ended
 
-    def _run(self, queue: SinkQueue) -> None:
-        video, audio = ViewVideo(self._quality), ViewAudio()
-        has_failed = False
-        while True:
-            try:
-                item = queue.get()
-            except BufferClosed:
-                return
-            try:
-                units = self._encode(item, video, audio)
-            except CodecError as error:
-                if not has_failed:
-                    _log.warning("view %s: a picture was not sent: %s", self._name, error)
-                has_failed = True
-                continue
-            except Exception:  # a defect must be seen, and must not leave the viewers waiting
-                _log.exception("view %s: compressing failed", self._name)
-                continue
-            with contextlib.suppress(RuntimeError):  # the event loop may have ended meanwhile
-                self._loop.call_soon_threadsafe(self._deliver, units)
-
-    def _encode(
-        self, item: Frame | AudioChunk, video: ViewVideo, audio: ViewAudio
-    ) -> list[CodedUnit]:
-        if isinstance(item, AudioChunk):
-            return audio.encode(item)
-        with self._lock:
-            force_keyframe = self._gate.take(now_ms=_now_ms())
-        unit = video.encode(item, force_keyframe=force_keyframe)
-        if unit is None:
-            return []
-        with self._lock:
-            self._frames_encoded += 1
-            self._keyframes_encoded += unit.is_keyframe
-            self._bytes_encoded += unit.size_bytes
-        return [unit]
+    def _deliver_on_loop(self, units: list[CodedUnit]) -> None:
+        with contextlib.suppress(RuntimeError):  # the event loop may have ended meanwhile
+            self._loop.call_soon_threadsafe(self._deliver, units)
 
     def _deliver(self, units: list[CodedUnit]) -> None:
+        if self._compression is not None and self._compression.given_up > self._given_up:
+            self._give_up(self._compression.given_up)
         for unit in units:
-            for peer in self._peers:
-                if unit.track is Track.AUDIO or peer not in self._passed:
+            for peer, codec in self._peers.items():
+                if unit.track is Track.AUDIO or (codec == unit.codec and peer not in self._passed):
                     self._send(peer, unit)
 
     def _send(self, peer: ViewingPeer, unit: CodedUnit) -> None:
@@ -223,15 +187,33 @@ class View:
             self._last_pts[peer] = unit.pts
         peer.put(unit)
 
+    def _codec_for(self, peer: ViewingPeer) -> str:
+        return next(
+            (each for each in self._codecs if each not in self._given_up and peer.takes(each)),
+            ALWAYS,
+        )
+
+    def _give_up(self, codecs: frozenset[str]) -> None:
+        """Change over who was served in one of these codecs."""
+        self._given_up = codecs
+        for peer in [peer for peer, codec in self._peers.items() if codec in codecs]:
+            self._peers[peer] = self._codec_for(peer)
+            if peer not in self._passed:
+                self._compress_for(peer)
+        self._note_who_needs_compression()
+
     def _compress_for(self, peer: ViewingPeer) -> None:
-        """The publisher's pictures are of no use to this viewer, at least for now."""
+        """What this viewer got last is of no use to it, at least for now."""
         self._passed.discard(peer)
         peer.skip_to_keyframe()
         self._note_who_needs_compression()
         self.want_keyframe(peer)
 
     def _note_who_needs_compression(self) -> None:
-        self._encodes = len(self._passed) < len(self._peers)
+        if self._compression is not None:
+            self._compression.need(
+                frozenset(codec for peer, codec in self._peers.items() if peer not in self._passed)
+            )
 
     def _is_keyframe_due(self, picture: PassedPicture) -> bool:
         now_ms = _now_ms()

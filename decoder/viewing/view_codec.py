@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decoder.live_av1 import LiveAV1
 from decoder.live_h264 import LiveH264, LiveQuality
-from stream import rtp_h264
 from stream.audio import AudioChunk
 from stream.audio_framing import AudioFramer
 from stream.coded_media import CodedUnit
 from stream.frame import Frame
+from stream.payload_formats import PayloadCutter
 from stream.sending_codecs import (
     OPUS_FRAME_SAMPLES,
     AudioCarrier,
@@ -31,16 +32,23 @@ RECEIVED = LiveQuality(crf=14, max_bps_720p=16_000_000)
 
 
 class ViewVideo:
-    """One H.264 stream in Constrained Baseline profile, which all profiles include.
+    """One stream of pictures without delay, with keyframes only where asked for.
 
-    No delay, and keyframes only where asked for. Belongs to one thread.
+    H.264 is in Constrained Baseline profile, which all profiles include. Belongs to one thread.
     """
 
-    def __init__(self, quality: LiveQuality) -> None:
-        self._video = LiveH264(quality, frame_rate=NOMINAL_FPS)
+    def __init__(self, quality: LiveQuality, codec: str = "h264") -> None:
+        """codec: h264 or av1."""
+        self._codec = codec
+        self._video: LiveH264 | LiveAV1
+        if codec == "av1":
+            self._video = LiveAV1(quality, frame_rate=NOMINAL_FPS)
+        else:
+            self._video = LiveH264(quality, frame_rate=NOMINAL_FPS)
+        self._cutter = PayloadCutter(codec)
 
     def encode(self, frame: Frame, *, force_keyframe: bool) -> CodedUnit | None:
-        """One access unit; None when x264 has nothing for this frame.
+        """One access unit; None when the codec has nothing for this frame.
 
         The first frame, and one of another size, is a keyframe in any case. Raises CodecError.
         """
@@ -49,11 +57,15 @@ class ViewVideo:
             return None
         return CodedUnit(
             track=Track.VIDEO,
-            codec="h264",
-            payloads=tuple(rtp_h264.packetize(unit.data)),
+            codec=self._codec,
+            payloads=tuple(self._cutter.cut(unit.data)),
             pts=frame.pts,
             is_keyframe=unit.is_keyframe,
         )
+
+    def close(self) -> None:
+        """Free the codec."""
+        self._video.close()
 
 
 class ViewAudio:
