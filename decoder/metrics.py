@@ -138,6 +138,39 @@ OUTPUT_METRICS = (
     ),
 )
 
+VIEW_METRICS = (
+    MetricOfStream(
+        name="edvr_view_viewers",
+        kind="gauge",
+        field="viewers",
+        meaning="Viewers that are connected.",
+    ),
+    MetricOfStream(
+        name="edvr_view_encoded_frames",
+        kind="counter",
+        field="frames_encoded",
+        meaning="Pictures compressed, once for all viewers.",
+    ),
+    MetricOfStream(
+        name="edvr_view_passed_frames",
+        kind="counter",
+        field="frames_passed",
+        meaning="Pictures passed on as the publisher compressed them.",
+    ),
+    MetricOfStream(
+        name="edvr_view_dropped_frames",
+        kind="counter",
+        field="frames_dropped",
+        meaning="Pictures left out because compressing was behind.",
+    ),
+    MetricOfStream(
+        name="edvr_view_unsent_units",
+        kind="counter",
+        field="frames_unsent",
+        meaning="Pictures and packets of sound that slow viewers did not get.",
+    ),
+)
+
 OUTPUT_UP = "edvr_output_up"
 OUTPUT_UP_MEANING = "1 while an output is being written, 0 while it opens, reconnects or has ended."
 
@@ -178,6 +211,13 @@ class _StreamCollector(Collector):
         for values, output in outputs:
             up.add_metric(values, float(output["state"] == "writing"))
         yield up
+        views = [
+            ((str(each["stream"]), view), counts)
+            for each in self._records
+            for view, counts in _views(each["viewers"])
+        ]
+        for metric in VIEW_METRICS:
+            yield _family(metric, ("stream", "view"), views)
 
     def _latency(self) -> Metric:
         labels = ("stream", "stage", "quantile")
@@ -207,6 +247,11 @@ def _family(
 def _number(value: object) -> float:
     assert isinstance(value, int | float), value
     return float(value)
+
+
+def _views(value: object) -> Sequence[tuple[str, Record]]:
+    assert isinstance(value, Mapping), value
+    return list(value.items())
 
 
 def _maps(value: object) -> Sequence[Record]:

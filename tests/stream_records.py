@@ -7,6 +7,7 @@ import io
 from decoder.pipeline_counts import PipelineCounts
 from decoder.report import Reporter
 from decoder.sink_thread import SinkCounters, SinkState
+from decoder.viewing.view import ViewCounts
 from stream.frame import Size
 from stream.peer import PeerStats
 from stream.stats import Percentiles
@@ -37,5 +38,6 @@ def stream_record(name: str, **changes: object) -> dict[str, object]:
         sinks=(file,),
     )
     peer = PeerStats(wire_bytes_received=1000, codec="h264")
-    reporter.update(name, peer, counts, {"total": total}, now_ms=1000.0)
+    viewers = {"restored": ViewCounts(viewers=3)}
+    reporter.update(name, peer, counts, {"total": total}, viewers=viewers, now_ms=1000.0)
     return {**reporter.records[name], "publishing": False, **changes}

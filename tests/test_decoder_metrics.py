@@ -7,7 +7,7 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from decoder.metrics import INFO, LATENCY, METRICS, OUTPUT_METRICS, exposition
+from decoder.metrics import INFO, LATENCY, METRICS, OUTPUT_METRICS, VIEW_METRICS, exposition
 from tests.stream_records import stream_record
 
 BASE_UNITS = {"seconds", "bytes", "bits_per_second"}
@@ -38,6 +38,9 @@ def test_the_parser_reads_back_what_the_record_says() -> None:
     output = frozenset({("stream", "live"), ("number", "0"), ("output", "restored.mp4")})
     assert read["edvr_output_up", output] == 1
     assert read["edvr_output_written_bytes_total", output] == 2000
+    restored = frozenset({("stream", "live"), ("view", "restored")})
+    assert read["edvr_view_viewers", restored] == 3
+    assert read["edvr_view_passed_frames_total", restored] == 0
     info = next(dict(labels) for name, labels in read if name == INFO)
     assert info == {
         "stream": "live",
@@ -70,7 +73,7 @@ def test_hostile_names_cannot_break_the_format() -> None:
 
 
 def test_names_follow_the_rules_of_prometheus() -> None:
-    for metric in (*METRICS, *OUTPUT_METRICS):
+    for metric in (*METRICS, *OUTPUT_METRICS, *VIEW_METRICS):
         assert re.fullmatch(r"edvr_[a-z_]+", metric.name)
         assert not metric.name.endswith("_total")  # the client adds it to counters
         assert metric.meaning.endswith(".")

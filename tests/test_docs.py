@@ -26,6 +26,7 @@ from decoder.metrics import (
     OUTPUT_METRICS,
     OUTPUT_UP,
     OUTPUT_UP_MEANING,
+    VIEW_METRICS,
 )
 from stream.command_line import EXIT_INTERRUPTED, parse_command, run_command
 from stream.sdp_text import MAX_SDP_BYTES
@@ -108,7 +109,7 @@ def test_the_tables_of_metrics_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| `(edvr_\w+)` \| (\w+) \| (.+) \|$", TEXT["metrics.md"], re.MULTILINE)
     expected = {
         (each.name + ("_total" if each.kind == "counter" else ""), each.kind, each.meaning)
-        for each in (*METRICS, *OUTPUT_METRICS)
+        for each in (*METRICS, *OUTPUT_METRICS, *VIEW_METRICS)
     }
     expected |= {(LATENCY, "gauge", LATENCY_MEANING), (INFO, "gauge", INFO_MEANING)}
     expected |= {(OUTPUT_UP, "gauge", OUTPUT_UP_MEANING)}
