@@ -132,6 +132,7 @@ def paper_network() -> Edvr:
     return network
 
 
+@pytest.mark.timeout(300)  # as many libraries as there are, each of which compiles the network
 def test_a_published_checkpoint_is_imported_and_proved_on_every_inference_library(
     paper_network: Edvr, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
