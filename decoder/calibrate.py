@@ -17,13 +17,14 @@ import numpy as np
 from decoder.artefact import Artefact, find_artefact, list_artefacts
 from decoder.backends import backend_config, open_backend
 from decoder.backends.contract import INSTALLABLE, BackendName
+from decoder.backends.warm_up import noise_frame
 from decoder.calibration import Calibration, Measurement, artefact_key
 from decoder.config import RestorerConfig
 from decoder.edge_padding import padded_size
 from decoder.lanczos import LanczosScaler
 from decoder.model_choice import AUTO, LANCZOS, TIERS, choose_artefacts
 from stream.errors import BackendError, BackendUnavailable
-from stream.frame import NEUTRAL_CHROMA, Frame, Size
+from stream.frame import Size
 
 _log = logging.getLogger(__name__)
 
@@ -199,10 +200,3 @@ def _time_frames(
         restore()
         took_ms.append(1000 * (time.perf_counter() - before_s))
     return took_ms
-
-
-def noise_frame(size: Size) -> Frame:
-    """Noise, since branches on content (zeros, denormals) would flatter one engine."""
-    chroma = np.full((size.height // 2, size.width // 2), NEUTRAL_CHROMA, np.uint8)
-    luma = np.random.default_rng(0).integers(16, 236, (size.height, size.width), np.uint8)
-    return Frame(y=luma, u=chroma, v=chroma, pts=0)

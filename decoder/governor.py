@@ -3,12 +3,17 @@
 Tiers are counted from 0, the best one, to the cheapest, which is Lanczos. Down: as soon as frames
 queue up, or restoring one takes nearly as long as the next one takes to come, to the next tier that
 should fit; at once to the last one when the queue is long. Up, one tier at a time: when the next
-better one would fit with room to spare, after a quiet time that doubles whenever the last step up
-had to be taken back.
+better one would fit with some room to spare, after a quiet time that doubles whenever the last step
+up had to be taken back.
+
+What a tier takes is the mean of its latest frames without the slowest few: a process that wakes up
+beside it, an output that opens, must not pass for a load. The first frame in a tier does not count
+at all: it makes buffers, and with the first of a stream codecs and outputs start.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 FULL_SHARE = 0.95
@@ -17,8 +22,12 @@ FULL_SHARE = 0.95
 SPARE_SHARE = 0.7
 """What a better tier may take of the interval: 30 % are left for codecs and for bad moments."""
 
-QUEUE_FRAMES = 2
-"""Waiting behind the frame to restore, twice in a row: restoration is late, not just unlucky."""
+UP_SHARE = 0.85
+"""The same for a step up, which only has to keep up: if it does not, it is soon taken back. Between
+this and `FULL_SHARE` a tier is kept but not gone back to."""
+
+QUEUE_FRAMES, LATE_FRAMES = 2, 4
+"""So many wait behind the frame to restore, so often in a row: late, not just held up once."""
 
 LONG_QUEUE_FRAMES = 5
 """Waiting: at this tier the delay has grown too far for a step at a time."""
@@ -38,8 +47,14 @@ QUIET_MS, LONGEST_QUIET_MS = 2000.0, 60_000.0
 RELAPSE_MS = 10_000.0
 """A step down within this time of the step up means that the step up was a mistake."""
 
-SMOOTHING = 1 / 8
-"""Share of the newest frame in the mean time that a tier takes."""
+COLD_FRAMES = 1
+"""At the start and after each step, which tell nothing about a tier."""
+
+LATEST_FRAMES, SLOWEST_FRAMES = 12, 2
+"""Whose mean is what a tier takes, and how many of them are left out as accidents."""
+
+NOISE_MS = 1.0
+"""A tier that takes this much more than it did says nothing about the load: Lanczos takes 1 ms."""
 
 
 class Governor:
@@ -50,9 +65,11 @@ class Governor:
         if tiers < 1:
             raise ValueError(f"at least one tier is needed, got {tiers}")
         self._nominal_ms = [*costs_ms, *[None] * (tiers - len(costs_ms))][:tiers]
-        self._mean_ms: list[float | None] = [None] * tiers
+        self._took_ms: deque[float] = deque(maxlen=LATEST_FRAMES)  # in this tier
+        self._usual_ms: float | None = None  # of those
         self._tier = 0
-        self._frames_here = self._noted = 0  # since the last step
+        self._frames_here = 0  # since the last step
+        self._cold_frames = COLD_FRAMES
         self._last_ms = 0.0
         self._is_hurried = False
         self._late_in_a_row = 0
@@ -73,8 +90,8 @@ class Governor:
     @property
     def is_at_bottom(self) -> bool:
         """Whether there is no cheaper tier, and this one has had time to show what it can do."""
-        is_last = self._tier == len(self._mean_ms) - 1
-        return is_last and (self._frames_here >= SETTLE_FRAMES or len(self._mean_ms) == 1)
+        is_last = self._tier == len(self._nominal_ms) - 1
+        return is_last and (self._frames_here >= SETTLE_FRAMES or len(self._nominal_ms) == 1)
 
     def choose(self, *, waiting: int, interval_ms: float, now_ms: float) -> int:
         """The tier for the next frame.
@@ -88,7 +105,7 @@ class Governor:
         is_late = is_slow and waiting >= QUEUE_FRAMES
         self._late_in_a_row = self._late_in_a_row + 1 if is_late else 0
         self._frames_here += 1
-        last = len(self._mean_ms) - 1
+        last = len(self._nominal_ms) - 1
         is_full = self._takes_more_than(FULL_SHARE * interval_ms)
         is_stuck = waiting >= QUEUE_FRAMES and self._last_ms > FAR_TOO_SLOW * interval_ms
         is_long = waiting >= NEARLY_FULL_FRAMES or (is_slow and waiting >= LONG_QUEUE_FRAMES)
@@ -96,11 +113,11 @@ class Governor:
             self._step(last, now_ms, is_hurried=True)
         elif is_late or is_full:
             self._quiet_since_ms = now_ms
-            is_sure = self._late_in_a_row >= 2 or is_full
+            is_sure = self._late_in_a_row >= LATE_FRAMES or is_full
             if is_sure and self._frames_here > SETTLE_FRAMES and self._tier < last:
                 self._step(self._next_that_fits(interval_ms), now_ms)
         elif self._tier > 0 and now_ms - self._quiet_since_ms >= self._quiet_ms:
-            if self._fits(self._tier - 1, interval_ms, own_ms=self._mean_ms[self._tier]):
+            if self._fits(self._tier - 1, UP_SHARE * interval_ms, own_ms=self._usual_ms):
                 self._step(self._tier - 1, now_ms)
             self._quiet_since_ms = now_ms
         elif now_ms - self._stepped_up_ms >= 2 * self._quiet_ms + RELAPSE_MS:
@@ -109,43 +126,47 @@ class Governor:
 
     def note(self, took_ms: float, *, is_mixed: bool = False) -> None:
         """How long the last frame took; is_mixed: in two tiers, to fade to the present one."""
-        self._last_ms = took_ms
         if is_mixed:
+            self._last_ms = took_ms
             return
-        mean = self._mean_ms[self._tier]
-        self._noted += 1
-        share = max(SMOOTHING, 1 / self._noted)  # a slow first frame must not stand for all
-        mean = took_ms if mean is None else mean + share * (took_ms - mean)
-        self._mean_ms[self._tier] = mean
+        if self._cold_frames:
+            self._cold_frames -= 1
+            return
+        self._last_ms = took_ms
+        self._took_ms.append(took_ms)
+        fastest = sorted(self._took_ms)
+        del fastest[len(fastest) - min(SLOWEST_FRAMES, len(fastest) // 3) :]
+        self._usual_ms = usual_ms = sum(fastest) / len(fastest)
         nominal = self._nominal_ms[self._tier]
-        if self._frames_here > SETTLE_FRAMES and (nominal is None or mean < nominal):
-            self._nominal_ms[self._tier] = mean
+        if self._frames_here > SETTLE_FRAMES and (nominal is None or usual_ms < nominal):
+            self._nominal_ms[self._tier] = usual_ms
 
     def _takes_more_than(self, limit_ms: float) -> bool:
-        mean = self._mean_ms[self._tier]
-        return mean is not None and mean > limit_ms
+        return self._usual_ms is not None and self._usual_ms > limit_ms
 
     def _next_that_fits(self, interval_ms: float) -> int:
         """The best cheaper tier that is expected to keep up, or the last one."""
-        last = len(self._mean_ms) - 1
-        own_ms = max(self._last_ms, self._mean_ms[self._tier] or 0.0)
+        last = len(self._nominal_ms) - 1
+        own_ms = max(self._last_ms, self._usual_ms or 0.0)
         fitting = (
             tier
             for tier in range(self._tier + 1, last)
-            if self._fits(tier, interval_ms, own_ms=own_ms)
+            if self._fits(tier, SPARE_SHARE * interval_ms, own_ms=own_ms)
         )
         return next(fitting, last)
 
-    def _fits(self, tier: int, interval_ms: float, *, own_ms: float | None) -> bool:
-        """Whether a tier is expected to keep up, slowed down as the present one is.
+    def _fits(self, tier: int, limit_ms: float, *, own_ms: float | None) -> bool:
+        """Whether a tier is expected to take no longer, slowed down as the present one is.
 
         own_ms: what the present tier takes. A tier that nobody ever timed has to be tried.
         """
         nominal, own_nominal = self._nominal_ms[tier], self._nominal_ms[self._tier]
         if nominal is None:
             return True
-        slowed = 1.0 if own_ms is None or own_nominal is None else max(1.0, own_ms / own_nominal)
-        return nominal * slowed <= SPARE_SHARE * interval_ms
+        slowed = 1.0
+        if own_ms is not None and own_nominal is not None:
+            slowed = max(1.0, (own_ms - NOISE_MS) / own_nominal)
+        return nominal * slowed <= limit_ms
 
     def _step(self, tier: int, now_ms: float, *, is_hurried: bool = False) -> None:
         self._is_hurried = is_hurried
@@ -154,6 +175,6 @@ class Governor:
         elif now_ms - self._stepped_up_ms < RELAPSE_MS:
             self._quiet_ms = min(2 * self._quiet_ms, LONGEST_QUIET_MS)
         self._tier, self._frames_here, self._late_in_a_row = tier, 0, 0
-        self._mean_ms[tier], self._noted = None, 0  # what it was is of another time
-        self._last_ms = 0.0
+        self._took_ms.clear()  # what it took before is of another time
+        self._usual_ms, self._last_ms, self._cold_frames = None, 0.0, COLD_FRAMES
         self._quiet_since_ms = now_ms

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from decoder.artefact import Artefact
+from decoder.artefact_reference import Planes
 from decoder.backends import Backend, OnnxRuntimeConfig, OpenVinoConfig, open_backend
 from decoder.backends import engine_pool as engine_pool_module
-from decoder.backends.contract import BackendConfig
+from decoder.backends.contract import BackendConfig, Features
 from decoder.backends.engine_pool import EnginePool, Turns
+from decoder.backends.onnxruntime_cpu import OnnxRuntimeBackend
 from decoder.config import RestorerConfig
 from decoder.restorer import Restorer
 from stream.frame import CLOCK_HZ, Frame, Size
@@ -53,6 +57,36 @@ def test_streams_share_what_was_compiled_once_and_do_not_mix(
     streams[0].close()
     pool.close()
     assert streams[1].fuse(features[1])[0].shape == (48, 64)  # others go on
+
+
+def test_a_stream_gets_an_engine_that_has_run_at_its_size_before(
+    artefact: Artefact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heights = []
+    fuse = OnnxRuntimeBackend.fuse
+
+    def watched(self: OnnxRuntimeBackend, window: Sequence[Features]) -> Planes:
+        planes = fuse(self, window)
+        heights.append(planes[0].shape[0])
+        return planes
+
+    pool = EnginePool()
+    pool.open(CPU_BACKENDS[0], artefact, SIZE).close()
+    monkeypatch.setattr(OnnxRuntimeBackend, "fuse", watched)
+    second_stream = pool.open(CPU_BACKENDS[0], artefact, SIZE)
+    assert heights.count(2 * SIZE.height) == len(heights) >= 1
+    second_stream.close()
+    pool.close()
+
+
+def test_an_engine_that_fails_to_warm_up_is_left_to_the_stream(tmp_path: Path) -> None:
+    failing = write_tiny_artefact(tmp_path / "failing-x2", fails_above_mean=125.0)
+    pool = EnginePool()
+    engine = pool.open(CPU_BACKENDS[0], failing, SIZE)  # noise is brighter than that
+    planes = engine.fuse([engine.extract(textured_frame(0, width=32, height=24))] * 3)
+    assert planes[0].shape == (48, 64)
+    engine.close()
+    pool.close()
 
 
 def test_restorers_of_one_pool_restore_side_by_side_on_their_own_threads(

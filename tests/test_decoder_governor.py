@@ -166,6 +166,28 @@ def test_single_slow_frames_change_nothing() -> None:
     assert set(run.tiers) == {LIVE_M}
 
 
+def test_a_slow_first_frame_changes_nothing() -> None:
+    run = simulate(lambda s, _tier: 8.0 if s < 0.02 else 1.0, seconds=10)
+    assert run.dropped == 0
+    assert set(run.tiers) == {LIVE_M}
+
+
+def test_a_tier_that_just_keeps_up_is_gone_back_to_after_a_stall() -> None:
+    """32 of 40 ms: more than a tier that is chosen anew may take, but it has held for 10 s."""
+
+    def stalled(s: float, tier: int) -> float:
+        if 10 <= s < 10.3:
+            return 12.0
+        if tier == LANCZOS:
+            return 1.3 if s > 10 else 1.0  # noise, of a tier that takes next to nothing
+        return 1.25 if tier == LIVE_M else 1.0
+
+    run = simulate(stalled, seconds=60, governor=Governor(len(COSTS_MS)))
+    assert run.dropped == 0
+    assert LANCZOS in run.tiers
+    assert set(run.tiers[30 * 25 :]) == {LIVE_M}
+
+
 def test_costs_that_nobody_measured_are_learned() -> None:
     run = simulate(
         lambda s, _tier: 2.0 if 10 <= s < 40 else 1.0, seconds=120, governor=Governor(len(COSTS_MS))

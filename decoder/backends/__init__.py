@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
-import numpy as np
-
 from decoder.adapted_artefact import AdaptedArtefact
 from decoder.artefact import Artefact
 from decoder.backends.contract import (
@@ -30,8 +28,9 @@ from decoder.backends.contract import (
     backend_config,
 )
 from decoder.backends.self_check import check_adapted, check_reference
+from decoder.backends.warm_up import noise_frame
 from stream.errors import BackendError, BackendUnavailable, ConfigError, ModelMismatch
-from stream.frame import NEUTRAL_CHROMA, Frame, Size
+from stream.frame import Size
 
 __all__ = [
     "AutoConfig",
@@ -178,10 +177,7 @@ def _all_unavailable(refusals: list[BackendError]) -> bool:
 
 
 def _time_frame_ms(backend: Backend, window: int, size: Size) -> float:
-    chroma = np.full((size.height // 2, size.width // 2), NEUTRAL_CHROMA, np.uint8)
-    # Noise, since branches on content (zeros, denormals) would flatter one engine.
-    luma = np.random.default_rng(0).integers(16, 236, (size.height, size.width), np.uint8)
-    frame = Frame(y=luma, u=chroma, v=chroma, pts=0)
+    frame = noise_frame(size)
     took_ms: list[float] = []
     while len(took_ms) <= _TRIAL_FRAMES and (len(took_ms) < 2 or sum(took_ms) < _TRIAL_BUDGET_MS):
         started = time.perf_counter()

@@ -17,6 +17,7 @@ from decoder.artefact import Artefact
 from decoder.artefact_reference import Planes
 from decoder.backends import open_backend
 from decoder.backends.contract import Backend, BackendConfig, Features
+from decoder.backends.warm_up import warm_up
 from stream.frame import Frame, Size
 
 _KEPT = 12
@@ -61,7 +62,7 @@ class EnginePool:
         self._turns = Turns()
 
     def open(self, config: BackendConfig, artefact: Artefact, lr_size: Size) -> Backend:
-        """As `open_backend`, which is only asked for what is not open yet."""
+        """As `open_backend`, which is only asked for what is not open yet; warmed up."""
         key = (config, _files(artefact), lr_size)
         with self._lock:  # held while compiling: a second stream wants the same engine
             engine = self._engines.get(key)
@@ -71,7 +72,9 @@ class EnginePool:
             while len(self._engines) > _KEPT:
                 self._engines.popitem(last=False)[1].close()  # its siblings hold what they need
             sibling = engine.sibling()
-        return _TakingTurns(sibling, self._turns) if engine.runs_on_cpu else sibling
+        mine = _TakingTurns(sibling, self._turns) if engine.runs_on_cpu else sibling
+        warm_up(mine, lr_size, window=artefact.manifest.window)
+        return mine
 
     def forget(self, artefact: Artefact) -> None:
         """Keep no engine of a model any more; whoever has a sibling of one goes on with it."""
