@@ -143,6 +143,74 @@ async def viewers(
         write_result(config.json, "viewers", as_figures(rows))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GovernorConfig:
+    """What to restore, for how long, and beside what."""
+
+    clip: StreamName = "test:"
+    """What to send, from the same machine; a small file leaves it the most time."""
+
+    size: PictureSize = Size(width=1280, height=720)
+    """Size to restore to."""
+
+    lr_size: PictureSize = Size(width=640, height=360)
+    """Picture size that travels."""
+
+    output: StreamName = "null:"
+    """Where the restored picture goes."""
+
+    model: StreamName = "auto"
+    """Model that restores."""
+
+    neighbours: int = 1
+    """Processes that take a core each."""
+
+    seconds: float = 60.0
+    """How long they stay."""
+
+    alone: float = 10.0
+    """Seconds without them, before and again afterwards."""
+
+    json: Path | None = None
+    """Also write the figures, the machine and the versions to this file."""
+
+    plot: Path | None = None
+    """Also draw latency and tiers over time, as SVG."""
+
+    def __post_init__(self) -> None:
+        if self.seconds < 2 or self.alone < 2 or self.neighbours < 1:
+            raise ConfigError("--seconds and --alone must be at least 2, --neighbours at least 1")
+
+
+_GOVERNOR_DEFAULTS = GovernorConfig()
+
+
+@app.command
+async def governor(
+    config: Annotated[GovernorConfig, Parameter(name="*")] = _GOVERNOR_DEFAULTS,
+) -> None:
+    """A live run beside busy processes: tiers, latency, frames dropped, processor time."""
+    from benchmarks.governor import GovernorRun, report, report_lines, watch
+    from benchmarks.governor_plot import plot
+    from benchmarks.result_file import write_result
+
+    run = GovernorRun(
+        clip=config.clip,
+        lr_size=config.lr_size,
+        size=config.size,
+        alone_s=config.alone,
+        beside_s=config.seconds,
+        neighbours=config.neighbours,
+        receiver=("--output", config.output, "--model", config.model),
+    )
+    figures = report(run, await watch(run))
+    print("\n".join(report_lines(figures)))
+    if config.json is not None:
+        write_result(config.json, "governor", figures)
+    if config.plot is not None:
+        config.plot.write_text(plot(figures), encoding="utf-8")
+
+
 def main() -> int:
     """Entry point; returns the exit code."""
     return run_command(app)
