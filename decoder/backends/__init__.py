@@ -20,6 +20,7 @@ from decoder.backends.contract import (
     BackendConfig,
     BackendName,
     Features,
+    LibraryConfig,
     OnnxRuntimeConfig,
     OnnxRuntimeGpuConfig,
     OpenVinoConfig,
@@ -27,7 +28,10 @@ from decoder.backends.contract import (
     TorchConfig,
     backend_config,
 )
+from decoder.backends.graph_memory import most_pixels
 from decoder.backends.self_check import check_adapted, check_reference
+from decoder.backends.tiled import TiledBackend
+from decoder.backends.tiling import tile_grid
 from decoder.backends.warm_up import noise_frame
 from stream.errors import BackendError, BackendUnavailable, ConfigError, ModelMismatch
 from stream.frame import Size
@@ -68,6 +72,8 @@ _FAST_ENOUGH_MS = 16.0
 def open_backend(config: BackendConfig, artefact: Artefact, lr_size: Size) -> Backend:
     """Open a network for LR frames of `lr_size`, after it has reproduced the reference picture.
 
+    Where the memory is too small for frames of that size it restores them in tiles.
+
     Raises ConfigError when the size is not a multiple of what the model needs, BackendUnavailable
     when the library is not installed, ModelMismatch when the engine computes something else.
     """
@@ -77,9 +83,19 @@ def open_backend(config: BackendConfig, artefact: Artefact, lr_size: Size) -> Ba
             f"model {artefact.manifest.name} takes sizes in multiples of {multiple_of},"
             f" got {lr_size}"
         )
+    if isinstance(config, AutoConfig):
+        return _open_fastest(config, artefact, lr_size)
+    pixels = most_pixels(artefact, config, lr_size)
+    if pixels is None or lr_size.width * lr_size.height <= pixels:
+        return _open_whole(config, artefact, lr_size)
+    grid = tile_grid(lr_size, most_pixels=pixels, multiple_of=multiple_of)
+    log.info("%s is restored in %d tiles of %s", lr_size, len(grid), grid.size)
+    tile = _open_whole(config, artefact, grid.size)
+    return TiledBackend(tile, grid, lr_size, scale=artefact.manifest.scale)
+
+
+def _open_whole(config: LibraryConfig, artefact: Artefact, lr_size: Size) -> Backend:
     match config:
-        case AutoConfig():
-            return _open_fastest(config, artefact, lr_size)
         case OnnxRuntimeConfig():
             from decoder.backends.onnxruntime_cpu import OnnxRuntimeBackend
 

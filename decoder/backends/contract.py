@@ -168,14 +168,12 @@ class AutoConfig:
         check_threads(self.threads)
 
 
-BackendConfig: TypeAlias = (
-    OnnxRuntimeConfig
-    | OnnxRuntimeGpuConfig
-    | OpenVinoConfig
-    | TorchConfig
-    | TensorRtConfig
-    | AutoConfig
+LibraryConfig: TypeAlias = (
+    OnnxRuntimeConfig | OnnxRuntimeGpuConfig | OpenVinoConfig | TorchConfig | TensorRtConfig
 )
+"""One library, rather than whichever is best."""
+
+BackendConfig: TypeAlias = LibraryConfig | AutoConfig
 
 
 def backend_config(name: BackendName, *, threads: int = 0) -> BackendConfig:

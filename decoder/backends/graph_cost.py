@@ -37,11 +37,30 @@ class GraphCost:
         return 4 * sum(math.prod(shape) for shape in self.feature_shapes)
 
 
-def count_cost(artefact: Artefact, lr_size: Size) -> GraphCost:
-    """Cost of a model for LR frames of a size in its multiples.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShapedGraphs:
+    """A model's graphs for LR frames of one size, not compiled. feature_shapes: as in GraphCost."""
 
-    Reads the graphs without compiling them. Raises BackendUnavailable without OpenVINO, whose
-    reader is used, and ModelMismatch for graphs that it cannot read.
+    extract: LibraryObject
+    fuse: LibraryObject
+    feature_shapes: tuple[tuple[int, ...], ...]
+
+
+def count_cost(artefact: Artefact, lr_size: Size) -> GraphCost:
+    """Cost of a model for LR frames of a size in its multiples; raises as `read_graphs`."""
+    graphs = read_graphs(artefact, lr_size)
+    return GraphCost(
+        extract_macs=_macs(graphs.extract),
+        fuse_macs=_macs(graphs.fuse),
+        feature_shapes=graphs.feature_shapes,
+    )
+
+
+def read_graphs(artefact: Artefact, lr_size: Size) -> ShapedGraphs:
+    """The graphs with every shape known, without compiling them.
+
+    Raises BackendUnavailable without OpenVINO, whose reader is used, and ModelMismatch for graphs
+    that it cannot read.
     """
     library = import_library("openvino", extra="openvino")
     half = [lr_size.height // 2, lr_size.width // 2]
@@ -51,20 +70,14 @@ def count_cost(artefact: Artefact, lr_size: Size) -> GraphCost:
         core = library.Core()
         extract = _read(core, artefact.extract_path, planes)
         shapes = [tuple(extract.output(f"f{k}").get_shape()) for k in range(manifest.features)]
-        names = [
-            port.any_name for port in core.read_model(artefact.fuse_path("grid_sample")).inputs
-        ]
+        fuse = core.read_model(artefact.fuse_path("grid_sample"))
+        names = [port.any_name for port in fuse.inputs]
         places = window_inputs(names, window=manifest.window, features=manifest.features)
-        inputs = {name: list(shapes[k]) for name, (_, k) in places.items()}
-        fuse = _read(core, artefact.fuse_path("grid_sample"), inputs)
+        fuse.reshape({name: list(shapes[k]) for name, (_, k) in places.items()})
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelMismatch(f"openvino cannot read {artefact.folder}: {reason}") from error
-    return GraphCost(
-        extract_macs=_macs(extract),
-        fuse_macs=_macs(fuse),
-        feature_shapes=tuple(shapes),
-    )
+    return ShapedGraphs(extract=extract, fuse=fuse, feature_shapes=tuple(shapes))
 
 
 def _read(core: LibraryObject, path: Path, shapes: dict[str, list[int]]) -> LibraryObject:
