@@ -22,7 +22,10 @@ from tests.pipeline_rig import wait_until
 from tests.tiny_artefact import expected_planes, textured_frame, write_tiny_artefact
 
 SIZE = Size(width=32, height=24)
-CPU_BACKENDS = [OnnxRuntimeConfig(threads=1), OpenVinoConfig(threads=1, half=False)]
+CPU_BACKENDS: list[BackendConfig] = [
+    OnnxRuntimeConfig(threads=1),
+    OpenVinoConfig(threads=1, half=False),
+]
 
 
 @pytest.fixture(scope="module")
