@@ -4,11 +4,11 @@ Tiers are counted from 0, the best one, to the cheapest, which is Lanczos. Down:
 queue up, or restoring one takes nearly as long as the next one takes to come, to the next tier that
 should fit; at once to the last one when the queue is long. Up, one tier at a time: when the next
 better one would fit with some room to spare, after a quiet time that doubles whenever the last step
-up had to be taken back.
+up had to be taken back. A step up is a trial at first: a queue ends it at once.
 
 What a tier takes is the mean of its latest frames without the slowest few: a process that wakes up
 beside it, an output that opens, must not pass for a load. The first frame in a tier does not count
-at all: it makes buffers, and with the first of a stream codecs and outputs start.
+at all: it makes buffers; nor do the first of a stream, while codecs and outputs start.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ QUEUE_FRAMES, LATE_FRAMES = 2, 4
 LONG_QUEUE_FRAMES = 5
 """Waiting: at this tier the delay has grown too far for a step at a time."""
 
-FAR_TOO_SLOW = 2.0
-"""Intervals that one frame took: three more while fading would be seen as a stall."""
+FAR_TOO_SLOW, SLOW_FRAMES = 2.0, 2
+"""Intervals that so many frames in a row took: more of them while fading would be seen as a stall.
+A single one is what another process does to a machine now and then."""
 
 NEARLY_FULL_FRAMES = 15
 """Waiting: whatever the reason, such as a burst from the network, the buffer must not overflow."""
@@ -47,8 +48,12 @@ QUIET_MS, LONGEST_QUIET_MS = 2000.0, 60_000.0
 RELAPSE_MS = 10_000.0
 """A step down within this time of the step up means that the step up was a mistake."""
 
-COLD_FRAMES = 1
-"""At the start and after each step, which tell nothing about a tier."""
+COLD_FRAMES, START_FRAMES = 1, 8
+"""After each step, and at the start of a stream, which tell nothing about a tier."""
+
+TRIAL_FRAMES, TRIAL_QUEUE_FRAMES = 10, 2
+"""After a step up, and how many in a row that find a queue end it, at once: nobody has got used to
+the better picture, but everybody sees a delay."""
 
 LATEST_FRAMES, SLOWEST_FRAMES = 12, 2
 """Whose mean is what a tier takes, and how many of them are left out as accidents."""
@@ -69,8 +74,11 @@ class Governor:
         self._usual_ms: float | None = None  # of those
         self._tier = 0
         self._frames_here = 0  # since the last step
-        self._cold_frames = COLD_FRAMES
-        self._last_ms = 0.0
+        self._cold_frames = START_FRAMES
+        self._trial_frames = 0  # left
+        self._queued_in_a_row = 0
+        self._interval_ms = float("inf")
+        self._slow_in_a_row = 0
         self._is_hurried = False
         self._late_in_a_row = 0
         self._quiet_ms = QUIET_MS
@@ -100,17 +108,22 @@ class Governor:
         """
         if self._quiet_since_ms is None:
             self._quiet_since_ms = now_ms
-        # While a frame takes little of its interval, a queue came from the network and shrinks.
-        is_slow = self._takes_more_than(SPARE_SHARE * interval_ms)
+        self._interval_ms = interval_ms
+        # While a frame takes less of its interval, a queue shrinks, wherever it came from.
+        is_slow = self._takes_more_than(UP_SHARE * interval_ms)
         is_late = is_slow and waiting >= QUEUE_FRAMES
         self._late_in_a_row = self._late_in_a_row + 1 if is_late else 0
+        self._queued_in_a_row = self._queued_in_a_row + 1 if waiting >= QUEUE_FRAMES else 0
+        self._trial_frames = max(0, self._trial_frames - 1)
         self._frames_here += 1
         last = len(self._nominal_ms) - 1
         is_full = self._takes_more_than(FULL_SHARE * interval_ms)
-        is_stuck = waiting >= QUEUE_FRAMES and self._last_ms > FAR_TOO_SLOW * interval_ms
+        is_stuck = waiting >= QUEUE_FRAMES and self._slow_in_a_row >= SLOW_FRAMES
         is_long = waiting >= NEARLY_FULL_FRAMES or (is_slow and waiting >= LONG_QUEUE_FRAMES)
         if self._tier < last and (is_stuck or is_long):
             self._step(last, now_ms, is_hurried=True)
+        elif self._trial_frames and self._queued_in_a_row >= TRIAL_QUEUE_FRAMES:
+            self._step(self._tier + 1, now_ms, is_hurried=True)
         elif is_late or is_full:
             self._quiet_since_ms = now_ms
             is_sure = self._late_in_a_row >= LATE_FRAMES or is_full
@@ -126,13 +139,13 @@ class Governor:
 
     def note(self, took_ms: float, *, is_mixed: bool = False) -> None:
         """How long the last frame took; is_mixed: in two tiers, to fade to the present one."""
+        is_slow = took_ms > FAR_TOO_SLOW * self._interval_ms * (2 if is_mixed else 1)
+        self._slow_in_a_row = self._slow_in_a_row + 1 if is_slow else 0
         if is_mixed:
-            self._last_ms = took_ms
             return
         if self._cold_frames:
             self._cold_frames -= 1
             return
-        self._last_ms = took_ms
         self._took_ms.append(took_ms)
         fastest = sorted(self._took_ms)
         del fastest[len(fastest) - min(SLOWEST_FRAMES, len(fastest) // 3) :]
@@ -147,11 +160,10 @@ class Governor:
     def _next_that_fits(self, interval_ms: float) -> int:
         """The best cheaper tier that is expected to keep up, or the last one."""
         last = len(self._nominal_ms) - 1
-        own_ms = max(self._last_ms, self._usual_ms or 0.0)
         fitting = (
             tier
             for tier in range(self._tier + 1, last)
-            if self._fits(tier, SPARE_SHARE * interval_ms, own_ms=own_ms)
+            if self._fits(tier, SPARE_SHARE * interval_ms, own_ms=self._usual_ms)
         )
         return next(fitting, last)
 
@@ -170,11 +182,13 @@ class Governor:
 
     def _step(self, tier: int, now_ms: float, *, is_hurried: bool = False) -> None:
         self._is_hurried = is_hurried
+        self._trial_frames = TRIAL_FRAMES if tier < self._tier else 0
         if tier < self._tier:
             self._stepped_up_ms = now_ms
         elif now_ms - self._stepped_up_ms < RELAPSE_MS:
             self._quiet_ms = min(2 * self._quiet_ms, LONGEST_QUIET_MS)
-        self._tier, self._frames_here, self._late_in_a_row = tier, 0, 0
+        self._tier, self._frames_here = tier, 0
+        self._late_in_a_row = self._queued_in_a_row = 0
         self._took_ms.clear()  # what it took before is of another time
-        self._usual_ms, self._last_ms, self._cold_frames = None, 0.0, COLD_FRAMES
+        self._usual_ms, self._cold_frames, self._slow_in_a_row = None, COLD_FRAMES, 0
         self._quiet_since_ms = now_ms
