@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.random_edvr import paper_model
 from benchmarks.result_file import machine
 from benchmarks.speed.candidates import moving_frames
-from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
+from decoder.artefact import Artefact, find_artefact, list_artefacts
 from decoder.backends import Backend, TensorRtConfig, TorchConfig, backend_config, open_backend
 from decoder.backends.contract import BackendConfig, OnnxRuntimeConfig, import_library
 from decoder.backends.graph_cost import count_cost
@@ -124,16 +125,6 @@ def models(names: Sequence[str] | None, folder: Path) -> list[Artefact]:
     if names:
         return [find_artefact(name) for name in names]
     return [*list_artefacts(), *(paper_model(size, folder) for size in ("edvr-m", "edvr-l"))]
-
-
-def paper_model(name: str, folder: Path) -> Artefact:
-    """EDVR-M or EDVR-L of the paper, x4, with random weights."""
-    target = folder / f"{name}-random-x4"
-    if not (target / "model.json").exists():
-        from benchmarks.random_edvr import export_random
-
-        export_random(name, target)
-    return load_artefact(target)
 
 
 def lr_size_for(artefact: Artefact, output: Size) -> Size:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.random_edvr import paper_model
 from benchmarks.speed.candidates import BACKENDS, moving_frames, open_candidate
 from benchmarks.speed.measurement import Job, Timing
 from benchmarks.speed.plan import plan, run_job
@@ -14,7 +15,7 @@ from benchmarks.speed.worker import measure
 from decoder.artefact import Artefact
 from decoder.edvr.eager_speed import time_eager
 from decoder.edvr.network import EdvrConfig
-from stream.errors import ConfigError
+from stream.errors import BackendUnavailable, ConfigError
 from stream.frame import Size
 from tests.tiny_artefact import write_tiny_artefact
 
@@ -73,6 +74,18 @@ def test_the_papers_network_stands_beside_models_that_enlarge_by_four() -> None:
     )
     (paper,) = [job for job in jobs if job.kind == "edvr-m"]
     assert (paper.lr, paper.hr) == ("320x180", "1280x720")
+    streams = [job for job in jobs if job.kind == "edvr-m-stream"]
+    assert {(job.backend, job.lr, job.threads) for job in streams} == {
+        ("openvino", "320x180", 2),
+        ("onnxruntime", "320x180", 2),
+    }
+
+
+def test_the_papers_network_is_compared_with_itself_in_eager_torch() -> None:
+    eager = (_job("edvr-m", name="EDVR-M"), replace(TIMING, p50_ms=300.0))
+    stream = (_job("edvr-m-stream", name="EDVR-M"), replace(TIMING, p50_ms=60.0))
+    rows = as_rows([(_job(), TIMING), eager, stream])
+    assert [row["times_eager"] for row in rows] == [None, 1.0, 5.0]
 
 
 def test_one_frame_of_a_model_is_timed_and_its_cost_counted(artefact: Artefact) -> None:
@@ -159,3 +172,11 @@ def test_rows_have_ratios_to_lanczos_and_to_the_machines_limit() -> None:
     assert (model["gmac"], model["gmac_per_s"], model["share_of_peak"]) == (1.0, 100.0, 0.5)
     assert uncached["name"] == "live-xs-x2, whole window each frame"
     assert other_threads["share_of_peak"] is None  # its limit was not measured
+
+
+def test_without_what_exports_it_the_papers_network_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "false")
+    with pytest.raises(BackendUnavailable, match="edvr-m cannot be exported"):
+        paper_model("edvr-m", tmp_path)

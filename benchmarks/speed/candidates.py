@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
+from benchmarks.random_edvr import paper_model
 from benchmarks.speed.measurement import Job
-from decoder.artefact import find_artefact
+from decoder.artefact import Artefact, find_artefact
 from decoder.backends import BackendName, backend_config, open_backend
 from decoder.backends.graph_cost import count_cost
+from decoder.calibration_cache import cache_folder
 from decoder.edge_padding import pad_frame, padded_size
 from decoder.lanczos import LanczosScaler
 from encoder.downscale import Downscaler
@@ -50,7 +52,9 @@ def open_candidate(job: Job) -> Candidate:
     """Open what `job` names. Raises ConfigError and BackendError when it cannot be."""
     match job.kind:
         case "model" | "uncached":
-            return _open_model(job)
+            return _open_model(job, find_artefact(job.name))
+        case "edvr-m-stream":
+            return _open_model(job, paper_model("edvr-m", cache_folder() / "benchmarks"))
         case "lanczos":
             scaler = LanczosScaler(job.hr_size)
             return Candidate(backend="swscale", step=scaler.scale, macs=None)
@@ -62,11 +66,10 @@ def open_candidate(job: Job) -> Candidate:
             raise ConfigError(f"{job.kind} is not measured frame by frame")
 
 
-def _open_model(job: Job) -> Candidate:
+def _open_model(job: Job, artefact: Artefact) -> Candidate:
     name = next((each for each in BACKENDS if each == job.backend), None)
     if name is None:
         raise ConfigError(f"unknown backend {job.backend!r}")
-    artefact = find_artefact(job.name)
     manifest = artefact.manifest
     padded = padded_size(job.lr_size, multiple_of=manifest.multiple_of)
     backend = open_backend(backend_config(name, threads=job.threads), artefact, padded)

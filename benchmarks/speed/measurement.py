@@ -9,11 +9,22 @@ from typing import Literal
 from stream.config import parse_size
 from stream.frame import Size
 
-Kind = Literal["model", "uncached", "lanczos", "ffmpeg", "fsrcnn", "espcn", "edvr-m", "peak"]
+Kind = Literal[
+    "model",
+    "uncached",
+    "lanczos",
+    "ffmpeg",
+    "fsrcnn",
+    "espcn",
+    "edvr-m",
+    "edvr-m-stream",
+    "peak",
+]
 """model: a model as the receiver runs it. uncached: the same, extracting the whole window for each
 frame. lanczos: swscale as the receiver uses it; ffmpeg: the same filter by the ffmpeg program.
-fsrcnn, espcn: single-frame networks. edvr-m: the paper's network, eager torch. peak: convolutions
-that suit the processor, for its limit.
+fsrcnn, espcn: single-frame networks. edvr-m: the paper's network with random weights, eager
+torch, the whole window a frame; edvr-m-stream: the same as the receiver would run it. peak:
+convolutions that suit the processor, for its limit.
 """
 
 

@@ -12,6 +12,7 @@ from benchmarks.speed.candidates import BACKENDS
 from benchmarks.speed.measurement import Job, Kind, Timing
 from benchmarks.speed.worker import EXIT_UNAVAILABLE
 from decoder.artefact import find_artefact, list_artefacts
+from decoder.backends import BackendName
 from stream.errors import ConfigError
 from stream.frame import Size
 
@@ -22,6 +23,9 @@ PEAK_GRIDS = ("160x90", "320x180")
 
 PAPER_SCALE, PAPER_FRAMES = 4, 2
 """EDVR-M enlarges by 4, and takes seconds for a frame."""
+
+PAPER_BACKENDS: tuple[BackendName, ...] = ("openvino", "onnxruntime")
+"""A processor's."""
 
 TIMEOUT_S = 900.0
 
@@ -117,3 +121,5 @@ def _jobs_at(
     yield job("espcn", "ESPCN, luma", "bf16", most)
     if scale == PAPER_SCALE:
         yield job("edvr-m", "EDVR-M of the paper", "torch", most, frames=PAPER_FRAMES)
+        for backend in PAPER_BACKENDS:
+            yield job("edvr-m-stream", "EDVR-M of the paper", backend, most, frames=PAPER_FRAMES)
