@@ -84,8 +84,8 @@ def tier_colours(moments: Sequence[dict[str, Any]]) -> dict[str, str]:
 def _title(figures: dict[str, Any]) -> str:
     beside = figures["parts"].get("beside") or next(iter(figures["parts"].values()))
     return (
-        f"{figures['lr_size']} to {figures['size']}, {figures['backend'] or figures['model']}:"
-        f" {beside['frames']} frames beside a busy core, {beside['dropped']} dropped,"
+        f"{figures['lr_size']} to {figures['size']}: {beside['frames']} frames beside"
+        f" {figures['neighbours']} busy, {beside['dropped']} dropped,"
         f" p95 {beside['p95_ms']:g} ms"
     )
 
