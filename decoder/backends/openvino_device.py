@@ -1,4 +1,8 @@
-"""OpenVINO: bfloat16 on a CPU that has it, float16 on Intel's GPU and NPU; GridSample's form."""
+"""OpenVINO: bfloat16 on a CPU that has it, float16 on Intel's GPU and NPU; GridSample's form.
+
+No int8: quantised by NNCF 3.4, live-xs-x2 at 640x360 took 29.3 ms of one core with AMX, against
+30.4 ms in bfloat16.
+"""
 
 from __future__ import annotations
 
