@@ -171,7 +171,7 @@ def test_the_command_writes_nothing_when_the_model_did_not_get_better(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "match.profile"
-    command = ["adapt", "live-xs-x4", "--clips", str(clip), "--out", str(out)]
+    command = ["adapt", "live-xs-x2", "--clips", str(clip), "--out", str(out)]
 
     status = run_command(app, [*command, "--steps", "1", "--bitrates", "400k", "--codecs", "h264"])
 
