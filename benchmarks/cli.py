@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -85,7 +86,7 @@ def link(config: Annotated[LinkReportConfig, Parameter(name="*")] = _LINK_DEFAUL
         shown = Table(*lines[0].keys(), title=name)
         for line in lines:
             shown.add_row(*(str(value) for value in line.values()))
-        Console().print(shown)
+        Console(width=None if sys.stdout.isatty() else 120).print(shown)
     if config.json is not None:
         write_result(config.json, "link", rows)
 

@@ -102,11 +102,9 @@ def send_over(link: LinkConfig, sender: Sequence[str]) -> Passage:
 
 
 def _only_delay(link: LinkConfig) -> LinkConfig:
-    forward, backward = (
-        PathConfig(delay_ms=path.delay_ms, jitter_ms=path.jitter_ms)
-        for path in (link.forward, link.backward)
-    )
-    return LinkConfig(forward=forward, backward=backward)
+    ways = (link.forward, link.backward)
+    there, back = (PathConfig(delay_ms=way.delay_ms, jitter_ms=way.jitter_ms) for way in ways)
+    return LinkConfig(forward=there, backward=back)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +171,9 @@ def loss_row(passage: Passage, loss_ratio: float, *, frame_rate: float) -> LossR
 class StepRow:
     """A link that falls to a lower rate and recovers.
 
-    before_kbps, low_kbps, after_kbps: mean rate sent in the last 5 s of each part. under_s: how
-    long after the drop the last second in which more was sent than it carries began, 0 if none did.
+    before_kbps, low_kbps, after_kbps: mean rate sent in the last 5 s of each part. yielded_s:
+    how long after the drop a second began in which no more was sent than the link carries; None if
+    none did. under_s: the same of the last second in which more was sent, 0 if in none.
     recovered_s: how long after the recovery a second began in which 90 % of before_kbps was sent;
     None if none did. longest_queue_ms: on the link.
     """
@@ -185,6 +184,7 @@ class StepRow:
     before_kbps: float
     low_kbps: float
     after_kbps: float
+    yielded_s: float | None
     under_s: float
     recovered_s: float | None
     longest_queue_ms: float
@@ -227,6 +227,7 @@ def step_row(passage: Passage, *, high_bps: int, low_bps: int, part_s: float) ->
     )
     steps = [index / 10 for index in range(int(10 * (part_s - 1)))]
     over = [at_s for at_s in steps if kbps(part_s + at_s, part_s + at_s + 1) > low_bps / 1000]
+    under = [at_s for at_s in steps if at_s not in over]
     back = [
         at_s for at_s in steps if kbps(2 * part_s + at_s, 2 * part_s + at_s + 1) >= 0.9 * before
     ]
@@ -237,6 +238,7 @@ def step_row(passage: Passage, *, high_bps: int, low_bps: int, part_s: float) ->
         before_kbps=round(before, 1),
         low_kbps=round(low, 1),
         after_kbps=round(after, 1),
+        yielded_s=min(under, default=None),
         under_s=max(over, default=0.0),
         recovered_s=min(back, default=None),
         longest_queue_ms=round(max(interval.wait_ms for interval in passage.forward)),

@@ -84,6 +84,7 @@ def test_the_times_to_yield_and_to_recover_are_read_from_the_rate_sent() -> None
         part_s=10,
     )
     assert (row.before_kbps, row.low_kbps) == (200.0, 120.0)
+    assert row.yielded_s == pytest.approx(0.2)
     assert row.under_s == pytest.approx(0.1)  # 0.4 s of 200 and 0.6 s of 120 are 152 in a second
     assert row.recovered_s == pytest.approx(2.6, abs=0.11)
     assert row.longest_queue_ms == 299
