@@ -96,8 +96,8 @@ def test_flags_that_are_named_are_flags(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    for program in ("edvr-send", "edvr-receive"):
-        assert run_command(app_of(program), ["--help"]) == 0
+    for program, *command in (("edvr-send",), ("edvr-receive",), ("edvr-model", "adapt")):
+        assert run_command(app_of(program), [*command, "--help"]) == 0
     known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out)) | {"--network"}
     prose = re.sub(r"^```.*?^```$", "", ALL, flags=re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`(--[a-z][a-z-]*)", prose))
