@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +23,7 @@ from encoder.scene import Scene, SceneConfig
 from stream.buffer import LatestBuffer
 from stream.errors import EdvrError
 from stream.frame import CLOCK_HZ, Frame, Size
+from tests.busy_neighbours import busy_neighbours
 from tests.pipeline_rig import Publisher, wait_until
 from tests.tiny_artefact import expected_planes, textured_frame, write_tiny_artefact
 
@@ -109,19 +107,6 @@ def shipped(request: pytest.FixtureRequest) -> Artefact:
     return next(each for each in list_artefacts() if each.manifest.name == request.param)
 
 
-@contextmanager
-def _busy_neighbours(count: int) -> Iterator[None]:
-    """Processes that do nothing but compute, at the same priority as this one."""
-    compute = "import time\nend = time.monotonic() + 60\nwhile time.monotonic() < end: pass"
-    busy = [subprocess.Popen([sys.executable, "-c", compute]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-
-
 def test_with_busy_neighbours_the_tier_gives_way_before_any_frame() -> None:
     """Other processes want all cores; what even resizing is too slow for may be lost, no more."""
     lr, count = Size(width=320, height=180), 60
@@ -143,7 +128,7 @@ def test_with_busy_neighbours_the_tier_gives_way_before_any_frame() -> None:
     try:
         assert is_open.wait(60)
         pipeline.attach(publisher.video, publisher.audio)
-        with _busy_neighbours(3):
+        with busy_neighbours(3):
             started_s = time.monotonic()
             for number in range(count):
                 time.sleep(max(0.0, started_s + 0.04 * number - time.monotonic()))
