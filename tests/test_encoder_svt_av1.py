@@ -83,15 +83,16 @@ def test_its_threads_take_no_precedence_over_other_threads() -> None:
 _CODES_FOR_A_WHILE = """
 from encoder.scene import Scene, SceneConfig
 from encoder.video_encoder import AV1Settings, open_video_encoder
-from stream.frame import CLOCK_HZ, Size
+from stream.frame import Size
 
 size = Size(width=320, height=180)
 scene = Scene(SceneConfig(size=size, fps=25, duration_s=1.6))
 frames = [scene.frame(index) for index in range(40)]
-encoder = open_video_encoder(AV1Settings(size=size, target_bitrate_bps=60_000, preset="10"))
-for index in range(1200):
-    encoder.encode(frames[index % 40].at(index * CLOCK_HZ // 25))
-encoder.close()
+for _ in range(30):
+    encoder = open_video_encoder(AV1Settings(size=size, target_bitrate_bps=60_000, preset="10"))
+    for index, frame in enumerate(frames):
+        encoder.encode(frame, force_keyframe=index == 30)
+    encoder.close()
 """
 
 
