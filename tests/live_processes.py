@@ -95,10 +95,12 @@ class Receiver(Program):
         listen: str = "127.0.0.1:0",
         stdout: int = subprocess.DEVNULL,
         preexec: Callable[[], None] | None = None,
+        module: str = "decoder.cli",
     ) -> None:
+        """module: what runs it, with the arguments of `edvr-receive`."""
         self.stats_path = folder / "stats.jsonl"
         super().__init__(
-            "decoder.cli",
+            module,
             ["--listen", listen, "--stats", str(self.stats_path), *arguments],
             folder / "receiver.log",
             stdout=stdout,
