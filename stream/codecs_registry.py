@@ -171,6 +171,8 @@ def _check_aiortc() -> None:
         (rtcrtpreceiver.RTCRtpReceiver._handle_rtcp_packet, ("RtcpSrPacket", "sender_info")),
         (rtcrtpreceiver.decoder_worker, ("get_decoder", "decode")),
         (aiortc.RTCPeerConnection.setRemoteDescription, ("CODECS", "find_common_codecs")),
+        (aiortc.RTCPeerConnection.__init__, ("_RTCPeerConnection__certificates",)),
+        (aiortc.RTCDtlsTransport.start, ("_create_ssl_context",)),
         (find_common_codecs, ("is_codec_compatible", "DYNAMIC_PAYLOAD_TYPES")),
     ]
     for function, names in (*expected, *USED_NAMES):

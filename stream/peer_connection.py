@@ -21,6 +21,7 @@ from aiortc import (
 from aiortc.rtp import AnyRtcpPacket
 
 from stream.codecs_registry import check_remote_description, install, monotonic_ms
+from stream.dtls import widen_ciphers
 from stream.errors import PeerError
 from stream.ice_path import IcePath, NetworkScope
 from stream.sdp_text import one_line
@@ -67,6 +68,7 @@ class PeerConnection:
     def __init__(self, network: NetworkScope, *, remote_sends: bool) -> None:
         # Without a list of ICE servers aiortc would ask a public STUN server of its choice.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        widen_ciphers(self._connection)
         self._remote_sends = remote_sends
         self._path = IcePath(network, clock_ms=monotonic_ms)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -24,7 +24,7 @@ NETWORK_LIBRARIES = {"aiortc", "aioice", "aiohttp"}
 NETWORK_FILES = {
     f"stream/{name}.py"
     for name in (
-        *("codecs_registry", "peer", "peer_connection", "tracks"),  # aiortc
+        *("codecs_registry", "peer", "peer_connection", "tracks", "dtls"),  # aiortc
         *("coded_sender", "viewing_peer", "weight_channel"),  # aiortc
         *("sending_transport", "receiving_transport", "transport_registry"),  # aiortc
         "ice_path",  # aioice
