@@ -9,6 +9,8 @@ const PLOTS = {
   loss: ["Lost and dropped, a second", ["packets lost", "pictures dropped"]],
 };
 
+const CODECS = { av1: "AV1", h264: "H.264", vp8: "VP8", vp9: "VP9" };
+
 export class Figures {
   constructor(tiles, plots, stages, outputs) {
     Object.assign(this, { tiles, stages, outputs });
@@ -82,7 +84,7 @@ function tilesOf(record, rates) {
   const total = record.latency_ms.total;
   const rate = (value) => (value === null ? "–" : value.toFixed(1));
   return [
-    ["wire_bps", "On the wire", bits(record.wire_bps), record.codec?.toUpperCase() ?? ""],
+    ["wire_bps", "On the wire", bits(record.wire_bps), CODECS[record.codec] ?? ""],
     ["direct_bps", "Direct HD would need", direct ? bits(direct) : "not measured",
       direct ? "by the measured ratio" : "see --direct-ratio"],
     ["saving", "Saved", saving === null ? "–" : `${Math.round(100 * saving)} %`,
