@@ -16,8 +16,8 @@ from stream.frame import Frame, Size
 _MAX_BITRATE_BPS = 6_000_000
 """What the large platforms accept for 720p."""
 
-_SOCKET_TIMEOUT_US = 4_000_000
-"""A server that takes nothing for 4 s is gone."""
+_SOCKET_TIMEOUT_US = 2_000_000
+"""A server that takes nothing for 2 s, beyond what the system's buffers hold for it, is gone."""
 
 _QUEUED_PACKETS = 250
 """Compressed packets of both tracks that may wait while connecting: about 4 s."""
