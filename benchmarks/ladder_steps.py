@@ -3,7 +3,8 @@
 `python -m benchmarks.ladder_steps [RESULTS.json …]` rewrites `encoder/ladder_steps.json` from the
 points of those results (default: the committed ones). For each codec and output it looks for the
 rates at which the next larger picture becomes the better one *after restoration*: one ladder for
-all clips, with the highest mean quality over clips and rates.
+all clips, with the highest mean quality over clips and rates. From what `ladder_content` has
+measured (committed, too) it learns how that ladder is to follow the pictures at hand.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.ladder_content import DIRECT, Losses, losses_of
+from benchmarks.ladder_model import Curve, Curves, common_clips, model_of
 from decoder.model_choice import DEFAULT_TIER
+from encoder.content_limits import ContentModel
 from stream.errors import ConfigError
 
 RESULTS = Path(__file__).parent / "results"
 TABLE = Path(__file__).parent.parent / "encoder" / "ladder_steps.json"
 METRIC = "psnr_y_db"
 SECOND_METRIC = "vmaf_neg"
-
-DIRECT = {"h264": "x264-veryfast", "av1": "sender-av1"}
-"""Which coding of the full picture is the sender's own, by codec."""
 
 RATES = 48
 """Rates compared, evenly spaced on a logarithmic axis."""
@@ -42,10 +43,6 @@ BELOW_LOWEST = 0.8
 """Down to this share of the lowest rate that was measured a size counts as possible."""
 
 NOTE = "written by python -m benchmarks.ladder_steps"
-
-Curve = list[tuple[float, float]]
-Curves = dict[Fraction, dict[str, Curve]]
-"""By share of the output's sides and clip: (bits a second, quality), by rising rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +82,7 @@ def learn(
     rates = _rates(curves, clips)
     quality = np.array(
         [
-            [[_quality(curves[share][clip], bps) for bps in rates] for clip in clips]
+            [[quality_at(curves[share][clip], bps) for bps in rates] for clip in clips]
             for share in shares
         ]
     )
@@ -149,8 +146,23 @@ def best_monotone(mean: NDArray[np.float64]) -> list[int]:
     return chosen[::-1]
 
 
-def table_text(rows: Sequence[Mapping[str, Any]], learned: Sequence[Learned]) -> str:
-    """The table: what was learned in place of the rows for the same codec and output."""
+def learn_content(
+    points: Sequence[Mapping[str, Any]], losses: Losses, *, codec: str, hd_lines: int
+) -> ContentModel | None:
+    """How a codec's ladder follows the pictures; None when no clip is in both measurements."""
+    curves = rung_curves(points, codec=codec, hd_lines=hd_lines, metric=METRIC)
+    return model_of(curves, losses, codec=codec, clips=common_clips(curves, losses))
+
+
+def table_text(
+    rows: Sequence[Mapping[str, Any]],
+    learned: Sequence[Learned],
+    contents: Mapping[tuple[str, int], tuple[Sequence[Fraction], ContentModel]] | None = None,
+) -> str:
+    """The table: what was learned in place of the rows for the same codec and output.
+
+    contents: by codec and lines of the output, shares of the sides and what is known by share.
+    """
     by_key = {(str(row["codec"]), int(row["hd_lines"])): dict(row) for row in rows}
     for each in learned:
         by_key[each.codec, each.hd_lines] = {
@@ -161,12 +173,42 @@ def table_text(rows: Sequence[Mapping[str, Any]], learned: Sequence[Learned]) ->
             "from": f"measured on {each.clips} clips; {METRIC} below the best rung of each clip: "
             f"{each.mean_regret:.2f} in the mean, {each.worst_mean_regret:.2f} at the worst rate",
         }
+    for key, (shares, model) in (contents or {}).items():
+        if key in by_key:
+            by_key[key]["content"] = {
+                "shares": [str(share) for share in shares],
+                "kept": list(model.kept),
+                "growth": list(model.growth),
+            }
     table = {"note": NOTE, "steps": [by_key[key] for key in sorted(by_key)]}
     return json.dumps(table, indent=2) + "\n"
 
 
 def learn_all(results: Iterable[Path]) -> list[Learned]:
     """Every ladder that these results hold. Raises ConfigError for a file that is no result."""
+    found = [
+        learn(each, codec=codec, hd_lines=lines)
+        for lines, each in points_of(results).items()
+        for codec in DIRECT
+    ]
+    return [each for each in found if each is not None]
+
+
+def learn_contents(
+    results: Iterable[Path], losses: Losses
+) -> dict[tuple[str, int], tuple[Sequence[Fraction], ContentModel]]:
+    """How every ladder of these results follows the pictures, as far as it was measured."""
+    found: dict[tuple[str, int], tuple[Sequence[Fraction], ContentModel]] = {}
+    for lines, points in points_of(results).items():
+        for codec in DIRECT:
+            model = learn_content(points, losses, codec=codec, hd_lines=lines)
+            if model is not None:
+                found[codec, lines] = (losses.shares, model)
+    return found
+
+
+def points_of(results: Iterable[Path]) -> dict[int, list[Mapping[str, Any]]]:
+    """By lines of the output. Raises ConfigError for a file that is no result."""
     points: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for path in results:
         try:
@@ -176,12 +218,7 @@ def learn_all(results: Iterable[Path]) -> list[Learned]:
             points[lines] += figures["points"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} holds no results of the bandwidth benchmark") from error
-    found = [
-        learn(each, codec=codec, hd_lines=lines)
-        for lines, each in points.items()
-        for codec in DIRECT
-    ]
-    return [each for each in found if each is not None]
+    return points
 
 
 def committed_results() -> list[Path]:
@@ -196,7 +233,7 @@ def _rates(curves: Curves, clips: Sequence[str]) -> list[float]:
     return [float(rate) for rate in np.geomspace(lowest, highest, RATES)]
 
 
-def _quality(curve: Curve, bps: float) -> float:
+def quality_at(curve: Curve, bps: float) -> float:
     """Interpolated over the logarithm of the rate; above the highest rate it stays as it is.
 
     A little below the lowest one it goes on as between the two lowest: encoders asked for the same
@@ -223,11 +260,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     named = [Path(each) for each in (sys.argv[1:] if arguments is None else arguments)]
     try:
         learned = learn_all(named or committed_results())
+        contents = learn_contents(named or committed_results(), losses_of())
     except ConfigError as error:
         print(f"ladder_steps: {error}", file=sys.stderr)
         return 2
     rows = json.loads(TABLE.read_text(encoding="utf-8"))["steps"]
-    TABLE.write_text(table_text(rows, learned), encoding="utf-8")
+    TABLE.write_text(table_text(rows, learned, contents), encoding="utf-8")
     for each in learned:
         print(
             f"{each.codec} {each.hd_lines}p: {', '.join(map(str, each.shares))} up to "

@@ -103,12 +103,14 @@ class AV1Encoder:
         if self._owes_keyframe:
             data = self._keyframe(codec, frame)
             if data is not None:
-                return EncodedFrame(data=data, pts=frame.pts, is_keyframe=True)
+                mse = self._codec.mse if self._codec else None
+                return EncodedFrame(data=data, pts=frame.pts, is_keyframe=True, mse=mse)
         else:
             data = self._inter(codec, frame)
         if data is None:
             data = self._repeat(codec, frame)
-        return EncodedFrame(data=data, pts=frame.pts, is_keyframe=False)
+            return EncodedFrame(data=data, pts=frame.pts, is_keyframe=False)
+        return EncodedFrame(data=data, pts=frame.pts, is_keyframe=False, mse=codec.mse)
 
     def be_faster(self, steps: int) -> None:
         """Take a faster preset; see `VideoEncoder.be_faster`."""
@@ -191,6 +193,7 @@ class AV1Encoder:
 
     def _open(self, colour: Colour, *, preset: int | None = None) -> SvtAv1:
         settings = self._settings
+        is_trial = preset is not None
         if preset is None:
             preset = preset_for(settings.size, settings.frame_rate)
             if settings.preset != "auto":
@@ -203,4 +206,5 @@ class AV1Encoder:
             frame_rate=Fraction(settings.frame_rate).limit_denominator(1001),
             preset=preset,
             colour=colour,
+            tells_error=not is_trial,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
 from statistics import median
 
 import av
+from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
@@ -48,6 +50,8 @@ REPETITION_SHARE = 0.2
 """Of the target, that x264 is told for a repetition: it would spend what it has on refining it."""
 
 PRESETS = ("slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast")
+
+_QUALITY_STATS = struct.Struct("<5xB2xQ")
 
 _PIXELS_PER_SECOND_MEDIUM = 640 * 360 * 30
 _PIXELS_PER_SECOND_FASTER = 960 * 540 * 30
@@ -133,7 +137,10 @@ class H264Encoder:
             if not packets[0].is_keyframe:
                 self._expected = 8 * packets[0].size / target_bps
         return EncodedFrame(
-            data=bytes(packets[0]), pts=frame.pts, is_keyframe=packets[0].is_keyframe
+            data=bytes(packets[0]),
+            pts=frame.pts,
+            is_keyframe=packets[0].is_keyframe,
+            mse=_mse_of(packets[0], frame.y.size) if shown is frame else None,
         )
 
     def be_faster(self, steps: int) -> None:
@@ -190,6 +197,7 @@ class H264Encoder:
             context.time_base = TIME_BASE
             context.bit_rate = most_bps
             context.thread_count = 1
+            context.flags |= Flags.psnr  # so that packets tell their error; changes no bit of them
             context.color_primaries = colour.primaries
             context.color_trc = colour.transfer
             context.colorspace = colour.matrix
@@ -208,3 +216,15 @@ class H264Encoder:
             raise CodecError(f"libx264 cannot be opened for {settings}: {error}") from error
         self._opened_bitrate_bps, self._opened_colour = bitrate_bps, colour
         return context
+
+
+def _mse_of(packet: av.Packet[av.VideoStream], samples: int) -> float | None:
+    """The mean squared error of the luma that libavcodec's AV_PKT_DATA_QUALITY_STATS tells."""
+    if not packet.has_sidedata("quality_stats"):
+        return None
+    stats = bytes(packet.get_sidedata("quality_stats"))
+    # u32 quality, u8 picture type, u8 number of errors, u16 reserved, u64 squared errors by plane
+    if len(stats) < _QUALITY_STATS.size:
+        return None
+    errors, luma = _QUALITY_STATS.unpack_from(stats)
+    return luma / samples if errors else None

@@ -3,6 +3,7 @@
 A receiver restores a small picture to HD better than a codec carries HD at the same rate, until
 there are bits enough to carry HD itself. Where one size gives way to the next is measured: after
 restoration, for each codec (`ladder_steps.json`, written by `python -m benchmarks.ladder_steps`).
+That is where it does so for most clips; for the one at hand see `encoder.content_limits`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
+from encoder.content_limits import LOWEST_BPS, Content, ContentModel, fitted_limits
 from stream.frame import Size
 
 DEFAULT_HD = Size(width=1280, height=720)
@@ -27,12 +31,16 @@ in use); for outputs that were not measured."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderSteps:
-    """Shares of the sides of HD by rising rate; up_to_bps: the highest rate of all but the last."""
+    """Shares of the sides of HD by rising rate; up_to_bps: the highest rate of all but the last.
+
+    content: what is known of other clips; None where that was not measured.
+    """
 
     codec: str
     hd_lines: int
-    up_to_bps: tuple[int, ...]
+    up_to_bps: tuple[float, ...]
     shares: tuple[Fraction, ...]
+    content: ContentModel | None = None
 
 
 class Ladder:
@@ -43,8 +51,23 @@ class Ladder:
         self._hd = hd
         steps = _closest(measured_steps(), codec=codec, lines=min(hd.width, hd.height))
         pixels = hd.width * hd.height / (steps.hd_lines**2 * 16 / 9)
-        self._up_to_bps = [bps * pixels**PIXELS_EXPONENT for bps in steps.up_to_bps]
-        self._shares = steps.shares
+        self._usual_bps = tuple(bps * pixels**PIXELS_EXPONENT for bps in steps.up_to_bps)
+        self._up_to_bps = self._usual_bps
+        self._shares, self._content = steps.shares, steps.content
+
+    @property
+    def knows_content(self) -> bool:
+        """Whether `fitted` makes a difference."""
+        return self._content is not None
+
+    def fitted(self, content: Content, *, model: ContentModel | None = None) -> Ladder:
+        """The same rungs, with limits for the pictures at hand; model: in place of its own."""
+        model = model or self._content
+        if model is None:
+            return self
+        other = copy(self)
+        other._up_to_bps = fitted_limits(model, content, self._usual_bps)
+        return other
 
     @property
     def top(self) -> int:
@@ -85,14 +108,28 @@ def fit(source: Size, box: Size) -> Size:
 def measured_steps() -> tuple[LadderSteps, ...]:
     """The table that comes with the program."""
     text = resources.files("encoder").joinpath("ladder_steps.json").read_text(encoding="utf-8")
-    return tuple(
-        LadderSteps(
-            codec=row["codec"],
-            hd_lines=row["hd_lines"],
-            up_to_bps=tuple(row["up_to_bps"]),
-            shares=tuple(Fraction(share) for share in row["shares"]),
-        )
-        for row in json.loads(text)["steps"]
+    return tuple(_steps_of(row) for row in json.loads(text)["steps"])
+
+
+def _steps_of(row: dict[str, Any]) -> LadderSteps:  # Any: values of JSON
+    """With what is known of content, sizes that are best for some clips only are rungs, too."""
+    up_to_bps, shares = row["up_to_bps"], [Fraction(share) for share in row["shares"]]
+    content = None
+    if (known := row.get("content")) is not None:
+        every = [Fraction(share) for share in known["shares"]]
+        up_to_bps = [
+            max((bps for bps, at in zip(up_to_bps, shares, strict=False) if at <= share), default=0)
+            or LOWEST_BPS
+            for share in every[:-1]
+        ]
+        shares = every
+        content = ContentModel(kept=tuple(known["kept"]), growth=tuple(known["growth"]))
+    return LadderSteps(
+        codec=row["codec"],
+        hd_lines=row["hd_lines"],
+        up_to_bps=tuple(up_to_bps),
+        shares=tuple(shares),
+        content=content,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from encoder.codec_choice import settings_for
+from encoder.effort_meter import EffortMeter
 from encoder.rate_control import PathReport, RateController
 from encoder.speed_control import SpeedControl
 from encoder.video_encoder import CodecSettings, VideoEncoder, open_video_encoder
@@ -58,6 +59,7 @@ class LiveEncoder:
         self._rtt_ms: float | None = None
         self._link_bps: int | None = None
         self._sent = RateMeter()
+        self._efforts = EffortMeter()
         self._speed = SpeedControl(frame_interval_ms=1000 / frame_rate)
         self.encode_ms = Percentiles()
 
@@ -99,6 +101,10 @@ class LiveEncoder:
         self._note_time(self._clock_ms() - started_ms, now_ms=started_ms)
         with self._lock:
             self._sent.add(len(coded.data), now_ms=started_ms)
+            if coded.mse is not None:
+                self._efforts.add(
+                    coded.mse, size=frame.size, bitrate_bps=target_bps, now_ms=started_ms
+                )
             self._counts = EncodeCounts(
                 frames=self._counts.frames + 1,
                 coded_bytes=self._counts.coded_bytes + len(coded.data),
@@ -118,6 +124,12 @@ class LiveEncoder:
         """Those that the codec was last opened with; None before. Callable from any thread."""
         with self._lock:
             return self._settings
+
+    @property
+    def effort(self) -> tuple[Size, float] | None:
+        """See `EffortMeter.effort`. Callable from any thread."""
+        with self._lock:
+            return self._efforts.effort
 
     def note_path(
         self, *, packets_lost: int, rtt_ms: float | None, link_bps: int | None = None

@@ -43,6 +43,10 @@ class RungSwitch:
         """Index of the rung in use."""
         return self._rung
 
+    def follow(self, ladder: Ladder) -> None:
+        """From now on by other limits of the same rungs."""
+        self._ladder = ladder
+
     def update(self, bitrate_bps: float, *, is_cut: bool, now_ms: float) -> int:
         """The rung for this frame, given the rate aimed at and whether the frame begins a shot."""
         low_bps, high_bps = self._ladder.limits_bps(self._rung)

@@ -143,7 +143,7 @@ async def _one_session(
                 while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
                     stats = peer.stats()
                     if (target_bps := encoder.counts.target_bps) > 0:
-                        capture.sizing.follow(target_bps, codec=stats.codec)
+                        capture.sizing.follow(target_bps, codec=stats.codec, effort=encoder.effort)
                     encoder.note_path(
                         packets_lost=stats.packets_lost,
                         rtt_ms=stats.rtt_ms,

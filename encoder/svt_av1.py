@@ -81,9 +81,18 @@ class SvtAv1:
     """One open encoder: low delay, one temporal unit out per frame in. Not thread-safe."""
 
     def __init__(
-        self, size: Size, *, frame_rate: Fraction, preset: int, colour: Colour = Colour()
+        self,
+        size: Size,
+        *,
+        frame_rate: Fraction,
+        preset: int,
+        colour: Colour = Colour(),
+        tells_error: bool = False,
     ) -> None:
-        """Raises CodecError when the library is missing, another one, or refuses the settings."""
+        """tells_error: whether `mse` is wanted.
+
+        Raises CodecError when the library is missing, another one, or refuses the settings.
+        """
         self._library = library()
         self._size = size
         configuration = ctypes.create_string_buffer(_CONFIGURATION_BYTES)
@@ -110,7 +119,11 @@ class SvtAv1:
             "color-primaries": colour.primaries,
             "transfer-characteristics": colour.transfer,
             "matrix-coefficients": colour.matrix,
+            "enable-stat-report": int(tells_error),
         }
+        self.mse: float | None = None
+        """Mean squared error of the luma of the last frame; None before, or when not wanted."""
+        self._tells_error = tells_error
         try:
             for name, value in options.items():
                 self._call(
@@ -155,6 +168,8 @@ class SvtAv1:
             coded = packet.contents
             if coded.pts != frame.pts:
                 raise CodecError(f"SVT-AV1 returned a frame of pts {coded.pts} for {frame.pts}")
+            if self._tells_error:
+                self.mse = coded.luma_sse / frame.y.size
             return ctypes.string_at(coded.p_buffer, coded.n_filled_len)
         finally:
             self._library.svt_av1_enc_release_out_buffer(ctypes.byref(packet))

@@ -86,11 +86,14 @@ class EncodedFrame:
 
     H.264: Annex B byte stream, parameter sets before each IDR. AV1: temporal unit of OBUs with
     sizes (AV1 section 5.2), its delimiter first, the sequence header before each keyframe.
+    mse: mean squared error of its luma against the frame that was given; None where the last
+    picture is repeated instead, or the library does not say.
     """
 
     data: bytes
     pts: int
     is_keyframe: bool
+    mse: float | None = None
 
 
 class VideoEncoder(Protocol):

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.ladder_content import losses_of
 from benchmarks.ladder_steps import (
     TABLE,
     best_monotone,
     committed_results,
     learn,
     learn_all,
+    learn_contents,
     main,
     table_text,
 )
@@ -112,5 +114,7 @@ def test_results_replace_the_rows_for_their_codec_and_output_alone(tmp_path: Pat
 def test_the_ladder_that_is_used_is_the_one_that_the_committed_results_give() -> None:
     text = TABLE.read_text(encoding="utf-8")
     rows = json.loads(text)["steps"]
-    assert table_text(rows, learn_all(committed_results())) == text
+    results = committed_results()
+    learned, contents = learn_all(results), learn_contents(results, losses_of())
+    assert table_text(rows, learned, contents) == text
     assert Ladder().top >= 1

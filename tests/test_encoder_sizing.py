@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from encoder.content_limits import coded_effort
 from encoder.ladder import Ladder
-from encoder.rung_switch import DOWN_HOLD_MS
+from encoder.rung_switch import DOWN_HOLD_MS, UP_HOLD_MS, UP_PATIENCE_MS
 from encoder.sizing import Sizing
 from stream.frame import Frame, Size
 from tests.live_media import picture
@@ -58,3 +59,31 @@ def test_each_source_size_gets_its_own() -> None:
     wide, upright = sizing.size_of(HD), sizing.size_of(Size(width=720, height=1280))
     assert str(wide) == SMALLEST
     assert (upright.width, upright.height) == (wide.height, wide.width)
+
+
+def _after(sizing: Sizing, *, mse: float, bitrate_bps: float, detail: int) -> str:
+    """The size that travels after pictures with this much detail took this error for long."""
+    noise = np.random.default_rng(0).integers(-detail, detail + 1, (HD.height, HD.width))
+    shown = replace(picture(0, size=HD), y=(128 + noise).astype(np.uint8))
+    size = sizing.size_of(HD)
+    for index in range(round((UP_HOLD_MS + UP_PATIENCE_MS) / 1000) + 6):
+        sizing.follow(bitrate_bps, effort=(size, coded_effort(mse, bitrate_bps)))
+        size = sizing.shrink(shown.at(90_000 * index), now_ms=1000.0 * index).size
+    return str(size)
+
+
+def test_at_the_same_rate_what_is_sharp_and_easy_travels_larger_than_what_is_hard() -> None:
+    easy = _after(Sizing(None, bitrate_bps=150_000), mse=0.2, bitrate_bps=150_000, detail=40)
+    hard = _after(Sizing(None, bitrate_bps=150_000), mse=900.0, bitrate_bps=150_000, detail=1)
+    assert easy == str(HD)
+    assert hard == SMALLEST
+
+
+def test_errors_of_another_size_than_the_one_that_travels_are_not_used() -> None:
+    sizing = Sizing(None, bitrate_bps=150_000)
+    other = Size(width=HD.width - 2, height=HD.height)
+    before = str(sizing.size_of(HD))
+    for index in range(16):
+        sizing.follow(150_000, effort=(other, coded_effort(0.01, 150_000)))
+        size = sizing.shrink(_shot(index), now_ms=1000.0 * index).size
+    assert str(size) == before

@@ -136,3 +136,13 @@ def test_frames_of_another_size_or_out_of_order_are_refused(encoder: VideoEncode
         with pytest.raises(FrameError, match="does not follow"):
             encoder.encode(picture(index))
     assert encoder.encode(picture(2)).pts == 2 * STEP
+
+
+def test_each_frame_says_how_far_it_is_from_what_was_given(library: str) -> None:
+    given = moving_frames(Size(width=320, height=180))[:12]
+    encoder = open_video_encoder(CODECS[library](size=given[0].size, target_bitrate_bps=400_000))
+    coded = [encoder.encode(frame) for frame in given]
+    encoder.close()
+    for frame, each, shown in zip(given, coded, decoded(coded, library=library), strict=True):
+        luma = shown.to_ndarray(format="yuv420p")[:180, :320].astype(int)
+        assert each.mse == pytest.approx(float(np.mean((luma - frame.y) ** 2)), rel=0.05)
