@@ -28,6 +28,10 @@ NEAR_GROWTH_BPS, NEAR_GROWTH_PER_S = 8_000, 0.03
 """Near it, each second: the same for all flows of a link, so that a small one can catch up, but a
 share of wide ones. Half a packet a round trip (gcc-02 section 5.5) would be 20 % at 150 kb/s."""
 
+FULL_SHARE, BEYOND_FULL = 0.95, 0.1
+"""From this share of what arrived when the path was full, growth is so much slower: a thin link is
+filled for as short as can be. If it has become wider, a probe finds out sooner."""
+
 ARRIVAL_WINDOW_MS = 600.0
 """What arrives is measured over this time: 15 frames at 25 a second."""
 
@@ -173,6 +177,8 @@ class BandwidthEstimator:
         if self._capacity is not None and self._delay_bps > self._capacity.lower_bps:
             equal_bps = min(NEAR_GROWTH_BPS, (GROWTH_PER_S - 1) * self._delay_bps)
             step_bps = max(equal_bps, NEAR_GROWTH_PER_S * self._delay_bps)
+            if self._delay_bps > FULL_SHARE * self._capacity.mean_bps:
+                step_bps *= BEYOND_FULL
             grown_bps = self._delay_bps + step_bps * elapsed_s
         else:
             grown_bps = self._delay_bps * GROWTH_PER_S**elapsed_s

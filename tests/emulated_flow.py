@@ -182,3 +182,45 @@ def flow_over(
     flow = Flow(events, path, back, estimator, limit_bps=limit_bps, stall_ms=stall_ms)
     events.run(START_MS + 1000 * seconds)
     return flow
+
+
+class LossBasedFlow:
+    """A download as TCP does it (RFC 5681): fills the queue until it drops, then halves."""
+
+    PACKET_BYTES = 1000
+    LATE_MS = 300.0
+
+    def __init__(self, events: Events, path: Path, *, from_s: float, until_s: float) -> None:
+        self._events, self._path, self._until_ms = events, path, START_MS + 1000 * until_s
+        self._window, self._threshold, self._flying = 2.0, float("inf"), 0
+        self._halved_ms = 0.0
+        self.sent_ms: list[float] = []
+        events.at(START_MS + 1000 * from_s, self._fill)
+
+    def _fill(self) -> None:
+        while self._flying < int(self._window) and self._events.now_ms < self._until_ms:
+            sent_ms = self._events.now_ms
+            arrival_ms = self._path.send(self.PACKET_BYTES, now_ms=sent_ms)
+            self.sent_ms.append(sent_ms)
+            self._flying += 1
+            if arrival_ms is None:
+                self._events.at(sent_ms + self.LATE_MS, lambda at_ms=sent_ms: self._lost(at_ms))  # type: ignore[misc]  # a default binds it
+            else:
+                self._events.at(arrival_ms + 25, self._acknowledged)
+
+    def _acknowledged(self) -> None:
+        self._flying -= 1
+        self._window += 1 if self._window < self._threshold else 1 / self._window
+        self._fill()
+
+    def _lost(self, sent_ms: float) -> None:
+        self._flying -= 1
+        if sent_ms > self._halved_ms:  # once for what was lost together
+            self._threshold = self._window = max(2.0, self._window / 2)
+            self._halved_ms = self._events.now_ms
+        self._fill()
+
+    def kbps(self, from_s: float, to_s: float) -> float:
+        """What was sent between two times."""
+        inside = [at_ms for at_ms in self.sent_ms if from_s <= (at_ms - START_MS) / 1000 < to_s]
+        return len(inside) * 8 * self.PACKET_BYTES / (to_s - from_s) / 1000

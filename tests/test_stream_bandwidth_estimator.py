@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from benchmarks.link import Path, PathConfig, constant_rate, parse_rate_trace
 from stream.bandwidth_estimator import BandwidthEstimator
 from stream.twcc_history import SentPacket
-from tests.emulated_flow import START_MS, Events, Flow, flow_over
+from tests.emulated_flow import START_MS, Events, Flow, LossBasedFlow, flow_over
 
 
 def thin(rate: str, **others: float) -> PathConfig:
@@ -145,6 +145,28 @@ def test_room_is_made_for_traffic_that_does_not_yield() -> None:
     events.run(START_MS + 25_000)
     assert 120 < flow.kbps(13, 25) < 200
     assert flow.mean_delay_ms(13, 25) < 130
+
+
+def test_beside_a_download_that_fills_the_queue_it_yields_and_comes_back() -> None:
+    events = Events()
+    path = Path(thin("600k", queue_ms=200), now_ms=START_MS)
+    back = Path(PathConfig(delay_ms=25), now_ms=START_MS)
+    estimator = BandwidthEstimator(start_bps=300_000, min_bps=30_000, max_bps=5_000_000)
+    flow = Flow(events, path, back, estimator)
+    download = LossBasedFlow(events, path, from_s=15, until_s=35)
+    events.run(START_MS + 50_000)
+    assert flow.kbps(10, 15) > 400
+    assert download.kbps(20, 35) > 300
+    assert flow.kbps(20, 35) >= 25  # what it may always send
+    assert flow.kbps(45, 50) > 350
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_path_whose_width_is_known_is_not_tried_again_and_again_beyond_it(seed: int) -> None:
+    flow = flow_over(thin("300k,10:150k", seed=seed), seconds=40)
+    late = [moment.target_kbps for moment in flow.moments if moment.at_s > 15]
+    assert max(late) < 1.05 * 150
+    assert flow.kbps(15, 40) > 0.9 * 150
 
 
 def test_probes_are_few_once_the_link_is_known() -> None:
