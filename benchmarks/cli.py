@@ -45,6 +45,9 @@ class LinkReportConfig:
     json: Path | None = None
     """Also write the rows, the machine and the versions to this file."""
 
+    page: Path | None = None
+    """Also write a page to look at: rates over time, and the tables."""
+
 
 _DEFAULTS = SpeedConfig()
 _LATENCY_DEFAULTS = LatencyConfig()
@@ -71,8 +74,9 @@ def link(config: Annotated[LinkReportConfig, Parameter(name="*")] = _LINK_DEFAUL
     from rich.console import Console
     from rich.table import Table
 
-    from benchmarks.link_report import run_link_report
-    from benchmarks.result_file import write_result
+    from benchmarks.link_page import page_text
+    from benchmarks.link_report import ONE_WAY_MS, run_link_report
+    from benchmarks.result_file import machine, write_result
 
     tables = run_link_report(
         ["--input", config.input, "--size", str(config.size), "--no-audio"],
@@ -83,12 +87,17 @@ def link(config: Annotated[LinkReportConfig, Parameter(name="*")] = _LINK_DEFAUL
     )
     rows = {name: [asdict(row) for row in table] for name, table in tables.items()}
     for name, lines in rows.items():
-        shown = Table(*lines[0].keys(), title=name)
+        columns = [column for column in lines[0] if column != "rates"]
+        shown = Table(*columns, title=name)
         for line in lines:
-            shown.add_row(*(str(value) for value in line.values()))
+            shown.add_row(*(str(line[column]) for column in columns))
         Console(width=None if sys.stdout.isatty() else 120).print(shown)
+    figures = {"settings": {"round_trip_ms": 2 * ONE_WAY_MS}, **rows}
     if config.json is not None:
-        write_result(config.json, "link", rows)
+        write_result(config.json, "link", figures)
+    if config.page is not None:
+        content = {"machine": machine(), "figures": figures}
+        config.page.write_text(page_text(content), encoding="utf-8")
 
 
 @app.command

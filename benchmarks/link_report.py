@@ -6,105 +6,20 @@ are of IP packets. Needs root, as every emulated link.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import IO, Any
 
-from benchmarks.link import (
-    EmulatedLink,
-    LinkConfig,
-    PathConfig,
-    PathInterval,
-    RatePoint,
-    RateTrace,
-    RtpStream,
-)
-from benchmarks.link_receiver import SeenFrame
+from benchmarks.link import LinkConfig, PathConfig, PathInterval, RatePoint, RateTrace
+from benchmarks.link_passage import Passage, send_over
 from stream.errors import EdvrError
 from stream.frame import CLOCK_HZ
 
-PORT = 8080
 ONE_WAY_MS = 25.0
 LOSS_RATIOS = (0.0, 0.01, 0.03, 0.05, 0.1)
 HIGH_BPS = 300_000
-END_S = 30.0
-"""For programs to end on a busy machine."""
-
-LIMIT_S = 240.0
-"""A run that takes longer is stuck: its programs are ended."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """One run: the pictures that were decoded, and what passed on the link.
-
-    trace_ms: when the link's rate trace began, on the clock of `forward`. streams: forward.
-    """
-
-    frames: tuple[SeenFrame, ...]
-    forward: tuple[PathInterval, ...]
-    backward: tuple[PathInterval, ...]
-    streams: tuple[RtpStream, ...]
-    trace_ms: float
-    codec: str | None
-
-
-def send_over(link: LinkConfig, sender: Sequence[str]) -> Passage:
-    """Run `edvr-send` with these arguments (without --whip) over a link until it ends.
-
-    Rates and losses begin when it publishes: a session that does not come up is not measured here.
-    Raises EdvrError when a program does not do its part, ConfigError when no link can be made.
-    """
-    with EmulatedLink(_only_delay(link)) as emulated, ExitStack() as stack:
-        receiver = _start(
-            emulated.far.command(
-                [sys.executable, "-m", "benchmarks.link_receiver", f"0.0.0.0:{PORT}"]
-            ),
-            stack,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        if _line(receiver.stdout) != "listening":
-            raise EdvrError("the measuring receiver did not start")
-        url = f"http://{emulated.far.address}:{PORT}/whip"
-        sending = _start(
-            emulated.near.command([sys.executable, "-m", "encoder.cli", *sender, "--whip", url]),
-            stack,
-            stderr=subprocess.PIPE,
-        )
-        while "publishing to" not in (line := _line(sending.stderr)):
-            if not line and sending.poll() is not None:
-                raise EdvrError("the sender did not publish")
-        trace_ms = emulated.configure(link)
-        log = sending.stderr.read() if sending.stderr is not None else ""
-        if sending.wait(END_S) != 0:
-            raise EdvrError(f"the sender failed: {log.strip().splitlines()[-1]}")
-        told, _ = receiver.communicate("", timeout=END_S)
-        record = emulated.record()
-    content: dict[str, Any] = json.loads(told.splitlines()[-1])
-    return Passage(
-        frames=tuple(
-            SeenFrame(pts=pts, at_ms=at_ms, is_whole=is_whole)
-            for pts, at_ms, is_whole in content["frames"]
-        ),
-        forward=record.forward,
-        backward=record.backward,
-        streams=record.streams,
-        trace_ms=trace_ms,
-        codec=content["codec"],
-    )
-
-
-def _only_delay(link: LinkConfig) -> LinkConfig:
-    ways = (link.forward, link.backward)
-    there, back = (PathConfig(delay_ms=way.delay_ms, jitter_ms=way.jitter_ms) for way in ways)
-    return LinkConfig(forward=there, backward=back)
+RATE_POINT_S = 0.5
+"""Between two of a run's rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +83,26 @@ def loss_row(passage: Passage, loss_ratio: float, *, frame_rate: float) -> LossR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateMoment:
+    """One point of a run over a link of changing rate."""
+
+    sent_kbps: float
+    link_kbps: float
+    queue_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
     """A link that falls to a lower rate and recovers.
+
+    rates: over the run, every RATE_POINT_S: what was sent in the second up to then, what the link
+    carried, and the longest wait in its queue since the point before.
 
     before_kbps, low_kbps, after_kbps: mean rate sent in the last 5 s of each part. yielded_s:
     how long after the drop a second began in which no more was sent than the link carries; None if
     none did. under_s: the same of the last second in which more was sent, 0 if in none.
+    busiest_percent: the most that was sent in any second that began 1 s after the drop or later, of
+    what the link carries.
     recovered_s: how long after the recovery a second began in which 90 % of before_kbps was sent;
     None if none did. longest_queue_ms: on the link.
     """
@@ -186,8 +115,10 @@ class StepRow:
     after_kbps: float
     yielded_s: float | None
     under_s: float
+    busiest_percent: float
     recovered_s: float | None
     longest_queue_ms: float
+    rates: tuple[RateMoment, ...] = ()
 
 
 def measure_step(
@@ -210,15 +141,15 @@ def measure_step(
 
 def step_row(passage: Passage, *, high_bps: int, low_bps: int, part_s: float) -> StepRow:
     """The figures of one run."""
-    start_s = passage.trace_ms / 1000
+    # Whole milliseconds, so that an interval never counts twice for a rounding.
+    intervals = [(round(each.at_ms - passage.trace_ms), each) for each in passage.forward]
+
+    def between(from_s: float, to_s: float) -> list[PathInterval]:
+        first_ms, end_ms = round(1000 * from_s), round(1000 * to_s)
+        return [each for at_ms, each in intervals if first_ms <= at_ms < end_ms]
 
     def kbps(from_s: float, to_s: float) -> float:
-        inside = [
-            interval.sent_bytes
-            for interval in passage.forward
-            if from_s <= interval.at_ms / 1000 - start_s < to_s
-        ]
-        return sum(inside) * 8 / 1000 / (to_s - from_s)
+        return sum(each.sent_bytes for each in between(from_s, to_s)) * 8 / 1000 / (to_s - from_s)
 
     tail_s = min(5.0, part_s / 2)
     before, low, after = (
@@ -228,6 +159,7 @@ def step_row(passage: Passage, *, high_bps: int, low_bps: int, part_s: float) ->
     steps = [index / 10 for index in range(int(10 * (part_s - 1)))]
     over = [at_s for at_s in steps if kbps(part_s + at_s, part_s + at_s + 1) > low_bps / 1000]
     under = [at_s for at_s in steps if at_s not in over]
+    busiest = max(kbps(part_s + at_s, part_s + at_s + 1) for at_s in steps if at_s >= 1)
     back = [
         at_s for at_s in steps if kbps(2 * part_s + at_s, 2 * part_s + at_s + 1) >= 0.9 * before
     ]
@@ -240,8 +172,19 @@ def step_row(passage: Passage, *, high_bps: int, low_bps: int, part_s: float) ->
         after_kbps=round(after, 1),
         yielded_s=min(under, default=None),
         under_s=max(over, default=0.0),
+        busiest_percent=round(100_000 * busiest / low_bps, 1),
         recovered_s=min(back, default=None),
         longest_queue_ms=round(max(interval.wait_ms for interval in passage.forward)),
+        rates=tuple(
+            RateMoment(
+                sent_kbps=round(kbps(max(0.0, at_s - 1), at_s), 1) if at_s else 0.0,
+                link_kbps=(low_bps if part_s <= at_s < 2 * part_s else high_bps) / 1000,
+                queue_ms=round(
+                    max((each.wait_ms for each in between(at_s - RATE_POINT_S, at_s)), default=0)
+                ),
+            )
+            for at_s in (RATE_POINT_S * index for index in range(int(3 * part_s / RATE_POINT_S)))
+        ),
     )
 
 
@@ -273,27 +216,3 @@ def run_link_report(
             )
         )
     return {"loss": loss, "step": step}
-
-
-def _start(command: list[str], stack: ExitStack, **pipes: int) -> subprocess.Popen[str]:
-    process = subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload]  # pipes
-    limit = threading.Timer(LIMIT_S, process.kill)
-    limit.daemon = True
-    limit.start()
-
-    def end() -> None:
-        limit.cancel()
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
-
-    stack.callback(end)
-    return process  # type: ignore[no-any-return]  # of the untyped call above
-
-
-def _line(pipe: IO[str] | None) -> str:
-    assert pipe is not None
-    return pipe.readline().strip()

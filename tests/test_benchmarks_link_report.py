@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from benchmarks.link import PathInterval, RtpStream, why_no_link
+from benchmarks.link_page import page_text
+from benchmarks.link_passage import Passage
 from benchmarks.link_receiver import SeenFrame
-from benchmarks.link_report import Passage, loss_row, measure_loss, measure_step, step_row
+from benchmarks.link_report import loss_row, measure_loss, measure_step, step_row
 from stream.errors import EdvrError
 
 needs_link = pytest.mark.skipif(why_no_link() is not None, reason=str(why_no_link()))
@@ -88,6 +92,34 @@ def test_the_times_to_yield_and_to_recover_are_read_from_the_rate_sent() -> None
     assert row.under_s == pytest.approx(0.1)  # 0.4 s of 200 and 0.6 s of 120 are 152 in a second
     assert row.recovered_s == pytest.approx(2.6, abs=0.11)
     assert row.longest_queue_ms == 299
+    assert row.busiest_percent == 80.0
+    assert len(row.rates) == 60
+    assert [each.link_kbps for each in row.rates[::20]] == [300, 150, 300]
+    assert row.rates[10].sent_kbps == pytest.approx(200)
+    assert row.rates[35].sent_kbps == pytest.approx(120)
+    assert row.rates[20].queue_ms == 99
+
+
+def test_the_page_shows_rates_over_time_and_both_tables() -> None:
+    step = step_row(
+        passage(kbps=[200.0] * 100 + [100.0] * 200), high_bps=300_000, low_bps=150_000, part_s=10
+    )
+    loss = loss_row(passage([seen(n) for n in range(20)], streams=sent(20)), 0.05, frame_rate=25)
+    page = page_text(
+        {
+            "machine": {"cores": 2, "processor": "P <fast>"},
+            "figures": {
+                "settings": {"round_trip_ms": 50},
+                "loss": [asdict(loss)],
+                "step": [asdict(step)],
+            },
+        }
+    )
+    assert "P &lt;fast&gt;" in page
+    assert "50 ms of" in page
+    assert "<td>never</td>" in page  # it did not recover
+    assert page.count("Plotly.newPlot") >= 1
+    assert "https://" not in page.split("</script>", 1)[1]
 
 
 def test_a_rate_that_never_comes_back_is_said_to_be_so() -> None:
