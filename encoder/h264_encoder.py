@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections import deque
 from dataclasses import replace
@@ -49,7 +50,18 @@ coarsest quantiser is still too fine, say after a cut, the last picture is repea
 REPETITION_SHARE = 0.2
 """Of the target, that x264 is told for a repetition: it would spend what it has on refining it."""
 
+REFRESH_SECONDS = 2.0
+"""In which intra blocks pass over the whole picture, where they take the place of keyframes."""
+
 PRESETS = ("slow", "medium", "fast", "faster", "veryfast", "superfast", "ultrafast")
+
+LOWEST_QUANTISER = 14
+"""Finer than this nothing visible is gained, in LR that is going to be restored, and a picture that
+stands still would be refined for ever: at 150 kb/s it takes 8 % of the rate with it, 25 to 45 %
+without."""
+
+_IDR = re.compile(rb"\x00\x00\x01[\x25\x45\x65]")
+"""A NAL unit of type 5 (ITU-T H.264, 7.3.1), of any importance but none."""
 
 _QUALITY_STATS = struct.Struct("<5xB2xQ")
 
@@ -132,14 +144,17 @@ class H264Encoder:
         if len(packets) != 1:
             raise CodecError(f"libx264 returned {len(packets)} access units for one frame")
         self._trim.note(frame.pts, bits=8 * packets[0].size, target_bps=target_bps)
+        data = bytes(packets[0])
+        # The start of a refresh counts as one for x264, but nothing can be decoded from there.
+        is_keyframe = packets[0].is_keyframe and _IDR.search(data) is not None
         if shown is frame:
             self._shown = frame
-            if not packets[0].is_keyframe:
+            if not is_keyframe:
                 self._expected = 8 * packets[0].size / target_bps
         return EncodedFrame(
-            data=bytes(packets[0]),
+            data=data,
             pts=frame.pts,
-            is_keyframe=packets[0].is_keyframe,
+            is_keyframe=is_keyframe,
             mse=_mse_of(packets[0], frame.y.size) if shown is frame else None,
         )
 
@@ -182,12 +197,15 @@ class H264Encoder:
         if self._steps and preset in PRESETS:
             preset = PRESETS[min(PRESETS.index(preset) + self._steps, len(PRESETS) - 1)]
         self._opened_steps = self._steps
+        keyframes = "keyint=infinite"
+        if settings.intra_refresh:
+            keyframes = f"intra-refresh=1:keyint={round(REFRESH_SECONDS * settings.frame_rate)}"
         # psy: psychovisual rate distortion lowers PSNR and VMAF-NEG, and restoration brings
         # detail back better than noise kept by it. threads=1: zero latency without the cost of
         # slices. scenecut=0, keyint: the sender decides where keyframes are.
         x264_params = (
-            "psy=0:scenecut=0:keyint=infinite:threads=1:sliced-threads=0:repeat-headers=1"
-            f":intra-refresh={int(settings.intra_refresh)}"
+            f"psy=0:scenecut=0:{keyframes}:threads=1:sliced-threads=0:repeat-headers=1"
+            f":qpmin={LOWEST_QUANTISER}"
         )
         try:
             context = av.CodecContext.create("libx264", "w")

@@ -26,7 +26,8 @@ class H264Settings:
     target_bitrate_bps: bits a second of the access units, 30 kb/s to 5 Mb/s.
     frame_rate: frames a second that arrive; the encoder follows when reality differs.
     preset: x264's speed setting; "auto" takes the slowest that leaves most of a core free.
-    intra_refresh: spread intra blocks over frames instead of sending whole keyframes.
+    intra_refresh: let intra blocks pass over the picture again and again, so that what a loss has
+        damaged heals without a keyframe.
 
     Raises ConfigError for values out of range.
     """

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
+from av.codec.context import Flags
+from numpy.typing import NDArray
 
 from encoder.h264_encoder import H264Encoder, preset_for
 from encoder.video_encoder import (
+    EncodedFrame,
     H264Profile,
     H264Settings,
-    open_video_encoder,
 )
 from stream.errors import CodecError
 from stream.frame import CLOCK_HZ, Frame, Size
@@ -138,8 +141,41 @@ def test_larger_pictures_get_faster_presets() -> None:
     assert preset_for(sizes[0], 60) == "faster"
 
 
-def test_intra_refresh_codes_no_keyframe_after_the_first() -> None:
-    settings = H264Settings(size=SMALL, target_bitrate_bps=100_000, intra_refresh=True)
-    encoder = open_video_encoder(settings)
-    assert keyframes([encoder.encode(picture(index)) for index in range(60)]) == [0]
+def _shown_without(coded: list[EncodedFrame], lost: int) -> dict[int, av.VideoFrame]:
+    """What a decoder makes of a stream of which one frame is missing, by number."""
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    decoder.flags |= Flags.low_delay | Flags.output_corrupt
+    shown: dict[int, av.VideoFrame] = {}
+    for index, each in enumerate(coded):
+        if index != lost:
+            shown[index] = decoder.decode(av.Packet(each.data))[0]
+    return shown
+
+
+@pytest.mark.parametrize("intra_refresh", [True, False])
+def test_with_intra_refresh_damage_heals_and_no_keyframe_is_coded(intra_refresh: bool) -> None:
+    frames = [picture(index) for index in range(120)]
+    encoder = _encoder(bitrate_bps=150_000, intra_refresh=intra_refresh)
+    coded = [encoder.encode(frame) for frame in frames]
     encoder.close()
+    assert keyframes(coded) == [0]
+    whole, damaged = _shown_without(coded, -1), _shown_without(coded, 10)
+    errors = {
+        index: float(np.abs(_luma(whole[index]) - _luma(damaged[index])).mean())
+        for index in (20, 119)
+    }
+    assert errors[20] > 1
+    assert (errors[119] < 0.1) == intra_refresh
+
+
+def _luma(shown: av.VideoFrame) -> NDArray[np.int64]:
+    return shown.to_ndarray(format="yuv420p")[: SMALL.height].astype(np.int64)
+
+
+def test_a_still_picture_costs_little_once_it_is_good() -> None:
+    encoder = _encoder(bitrate_bps=100_000)
+    coded = [encoder.encode(picture(0, pts=index * STEP)) for index in range(150)]
+    encoder.close()
+    assert sum(8 * len(each.data) for each in coded[100:]) < 0.15 * 100_000 * 50 / 25
