@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -33,6 +34,7 @@ from encoder.downscale import Downscaler
 from encoder.encode_file import OfflineRung
 from encoder.source import SourceConfig
 from encoder.video_encoder import CodecName, EncodedFrame, open_video_encoder
+from stream import av1_quantiser, h264_quantiser
 from stream.config import parse_bitrate, parse_size
 from stream.errors import EdvrError
 from stream.frame import CLOCK_HZ, Frame, Size
@@ -45,12 +47,22 @@ SECONDS = 5.0
 METRICS = ("psnr_y_db", "vmaf_neg")
 """Fields of `Row` that BD-rates are of."""
 
+MOST = 1.1
+"""Of the target, that no second should take more than."""
+
+ON_TARGET, FINE_QP = 0.95, 21.0
+"""Both codecs stop at about QP 14 to 17, and AV1 codes three frames of four coarser than that."""
+
 _DECODERS = {"h264": "h264", "av1": "libdav1d"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One clip at one rung. mean, busiest_second: shares of the target. cores: of one core."""
+    """One clip at one rung. mean, busiest_second: shares of the target. cores: of one core.
+
+    mean_qp: of the frames, on the scale of H.264. needs_no_more: whether bits were left unused
+    since the picture is as fine as is of any use.
+    """
 
     clip: str
     size: str
@@ -62,6 +74,8 @@ class Row:
     vmaf_neg: float
     cores: float
     keyframes: int
+    mean_qp: float
+    needs_no_more: bool
 
 
 def measure(clip: Path, frames: Sequence[Frame], rung: OfflineRung, frame_rate: float) -> Row:
@@ -81,17 +95,34 @@ def measure(clip: Path, frames: Sequence[Frame], rung: OfflineRung, frame_rate: 
     seconds = [bits[(times > end - CLOCK_HZ) & (times <= end)].sum() for end in times]
     duration_s = len(frames) / frame_rate
     shown = _decoded(rung.codec, coded)
+    mean = float(bits.sum()) / duration_s / rung.bitrate_bps
+    mean_qp = _mean_qp(rung.codec, coded)
     return Row(
         clip=clip.stem,
         size=str(rung.size),
         codec=rung.codec,
         target_bps=rung.bitrate_bps,
-        mean=round(float(bits.sum()) / duration_s / rung.bitrate_bps, 3),
+        mean=round(mean, 3),
         busiest_second=round(float(max(seconds)) / rung.bitrate_bps, 3),
         psnr_y_db=round(mean_psnr_y(shown, frames), 3),
         vmaf_neg=round(_vmaf_neg(shown, frames, frame_rate), 3),
         cores=round(spent_s / duration_s, 3),
         keyframes=sum(each.is_keyframe for each in coded),
+        mean_qp=round(mean_qp, 1),
+        needs_no_more=mean < ON_TARGET and mean_qp <= FINE_QP,
+    )
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How well the rate was kept by one codec, in one line."""
+    counted = [row for row in rows if not row.needs_no_more]
+    near = sum(abs(row.mean - 1) <= 1 - ON_TARGET for row in counted)
+    off = fmean(abs(row.mean - 1) for row in counted) if counted else 0.0
+    busy = sum(row.busiest_second > MOST for row in rows)
+    return (
+        f"{rows[0].codec}: mean rate within 5 % in {near} of {len(counted)}, off by "
+        f"{100 * off:.1f} % on average; {len(rows) - len(counted)} more need no more bits; "
+        f"busiest second {max(row.busiest_second for row in rows):.3f}, above {MOST} in {busy}"
     )
 
 
@@ -131,6 +162,12 @@ def _bd_rate(old: Sequence[Row], new: Sequence[Row], metric: str) -> float | Non
     except ValueError:
         return None
     return round(float(percent), 1)
+
+
+def _mean_qp(codec: CodecName, coded: Sequence[EncodedFrame]) -> float:
+    quantisers = av1_quantiser if codec == "av1" else h264_quantiser
+    reader = quantisers.QuantiserReader()
+    return fmean(qp for each in coded if (qp := reader.read(each.data)) is not None)
 
 
 def _decoded(codec: str, coded: Sequence[EncodedFrame]) -> list[Frame]:
@@ -188,6 +225,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         rung = OfflineRung(size=size, bitrate_bps=bitrate_bps, codec=codec)
                         rows.append(measure(clip, frames, rung, frame_rate))
                         print(" ".join(str(value) for value in asdict(rows[-1]).values()))
+        for codec in CODECS:
+            print(summary([row for row in rows if row.codec == codec]))
         rates = bd_rates(rows)
         for each in rates:
             print(*each.values())

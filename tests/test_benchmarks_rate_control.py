@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.rate_control import Row, bd_rates, main
+from benchmarks.rate_control import Row, bd_rates, main, summary
 from stream.frame import Size
 from tests.marked_pictures import write_marked
 
@@ -20,6 +21,8 @@ def row(codec: str, target_bps: int, psnr_y_db: float, vmaf_neg: float | None = 
         vmaf_neg=2 * psnr_y_db if vmaf_neg is None else vmaf_neg,
         cores=0.1,
         keyframes=1,
+        mean_qp=30.0,
+        needs_no_more=False,
     )
 
 
@@ -31,6 +34,15 @@ def test_half_the_bits_for_the_same_quality_is_minus_50_percent() -> None:
     assert found["bd_rate_psnr_y_db_percent"] == pytest.approx(-50, abs=0.5)
     assert found["bd_rate_vmaf_neg_percent"] == pytest.approx(-50, abs=0.5)
     assert bd_rates(rows[:6]) == []
+
+
+def test_what_needs_no_more_bits_is_not_counted_as_off_its_rate() -> None:
+    rows = [row("av1", 60_000, 40.0), replace(row("av1", 100_000, 45.0), mean=0.9)]
+    rows.append(replace(rows[1], mean=0.6, needs_no_more=True, busiest_second=1.2))
+    text = summary(rows)
+    assert "within 5 % in 1 of 2, off by 5.0 %" in text
+    assert "1 more need no more bits" in text
+    assert "busiest second 1.200, above 1.1 in 1" in text
 
 
 def test_qualities_that_have_nothing_in_common_have_no_bd_rate() -> None:
