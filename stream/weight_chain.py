@@ -61,14 +61,18 @@ class WeightChain:
                 f"the weights follow others ({str(header.parent)[:12]}…) that did not arrive"
             )
 
-    def apply(self, delta: Delta) -> Changes:
-        """Go on to `delta`; the changes that it stands for. Raises as `check`, changing nothing."""
+    def after(self, delta: Delta) -> Changes:
+        """The changes that `delta` would stand for, without going on to it. Raises as `check`."""
         self.check(delta)
         changes = {} if delta.header.is_state else dict(self._changes)
         for name, tensor in delta.tensors.items():
             new = tensor.changes()
             changes[name] = np.asarray(changes[name] + new) if name in changes else new
             changes[name].flags.writeable = False
-        self._changes = MappingProxyType(changes)
+        return MappingProxyType(changes)
+
+    def apply(self, delta: Delta) -> Changes:
+        """Go on to `delta`; the changes that it stands for. Raises as `check`, changing nothing."""
+        self._changes = self.after(delta)
         self._sequence, self._digest = delta.header.sequence, delta.digest
         return self._changes

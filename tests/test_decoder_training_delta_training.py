@@ -96,9 +96,9 @@ def test_what_rounding_takes_away_stays_and_adds_up() -> None:
         training._steps[name] = exact.abs().max() * 10
         exact.zero_()
         exact[0, 0, 0, 0] = 0.3 * training._steps[name]
-        assert training._integers(name)[0, 0, 0, 0] == 0
+        assert training._integers(name, training._steps[name])[0, 0, 0, 0] == 0
         exact[0, 0, 0, 0] += 0.3 * training._steps[name]
-        assert training._integers(name)[0, 0, 0, 0] == 1
+        assert training._integers(name, training._steps[name])[0, 0, 0, 0] == 1
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ class DeltaTraining:
         adaptable: Collection[str],
     ) -> None:
         """samples: windows of one size; adaptable: names of the weights that a delta may change.
+        It runs where the network is.
 
         Raises ConfigError when there are no samples.
         """
@@ -96,7 +97,8 @@ class DeltaTraining:
         # twice as fast on a CPU; torch's stubs know the argument for tensors only
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         prefixes = _PREFIXES[settings.part]
-        self._base = dict(network.named_parameters())
+        self._base: dict[str, Tensor] = dict(network.named_parameters())
+        self._device = next(network.parameters()).device
         self._exact = {
             name: torch.zeros_like(weight, requires_grad=True)
             for name, weight in self._base.items()
@@ -123,9 +125,9 @@ class DeltaTraining:
         if progress >= settings.quantise_from and (is_due or not self._is_rounding):
             self._is_rounding = True
             self._choose_steps()
-        batch = self._draw()
+        batch = self._draw().to(self._device)
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16):
             output = run_with(self.network, self._weights(), batch)
         loss = planes_loss(output, batch.hr, chroma=settings.chroma_weight, name="psnr")
         value = float(loss.detach())
@@ -139,19 +141,51 @@ class DeltaTraining:
         return value
 
     @torch.no_grad()
-    def quantised(self) -> dict[str, QuantisedTensor]:
-        """The change as it would be coded now; tensors that change by nothing are left out."""
+    def quantised(self, *, coarser: float = 1.0) -> dict[str, QuantisedTensor]:
+        """The change as it would be coded now; tensors that change by nothing are left out.
+
+        coarser: with steps so many times as large as those that were trained with.
+        """
         if not self._is_rounding:
             self._choose_steps()
-        return {
-            name: QuantisedTensor(
-                values=self._integers(name).numpy().astype(np.int16),
-                scale=float(self._steps[name]),
-                bits=BITS,
-            )
-            for name in self._exact
-            if bool(self._integers(name).any())
-        }
+        found = {}
+        for name in self._exact:
+            step = float(self._steps[name]) * coarser
+            values = self._integers(name, step)
+            if bool(values.any()):
+                levels = values.cpu().numpy().astype(np.int16)
+                found[name] = QuantisedTensor(values=levels, scale=step, bits=BITS)
+        return found
+
+    def begin_round(self) -> None:
+        """Train from progress 0 on once more: exact weights first, then rounded ones."""
+        self._is_rounding = False
+
+    @torch.no_grad()
+    def go_on_from(self, weights: Mapping[str, Tensor], *, keep: bool) -> None:
+        """Train a change of these weights from now on, and not of those before.
+
+        keep: whether what was trained stays, so that the change is now what is missing of it: what
+        rounding took away, say, after a coded change was added. Otherwise all begins anew.
+        """
+        for name, exact in self._exact.items():
+            if keep:
+                exact += self._base[name] - weights[name]
+            else:
+                exact.zero_()
+        if not keep:
+            self._optimizer.state.clear()
+        self._base |= weights
+        self._is_rounding = False
+
+    @torch.no_grad()
+    def limit(self, largest: Mapping[str, float], around: Mapping[str, Tensor]) -> None:
+        """Keep each tensor near `around`, by the root mean square of its distance."""
+        for name, exact in self._exact.items():
+            away = self._base[name] + exact - around[name]
+            size = float(away.square().mean().sqrt())
+            if size > largest[name]:
+                exact += away * (largest[name] / size - 1)
 
     def _draw(self) -> Batch:
         side = self.samples[0]["hr_y"].shape[-1]
@@ -165,12 +199,13 @@ class DeltaTraining:
         )
 
     def _weights(self) -> dict[str, Tensor]:
-        weights: dict[str, Tensor] = dict(self._base)
+        weights = dict(self._base)
         for name, exact in self._exact.items():
             change = exact
             if self._is_rounding:
                 with torch.no_grad():
-                    away = self._integers(name) * self._steps[name] - exact
+                    step = self._steps[name]
+                    away = self._integers(name, step) * step - exact
                 change = exact + away
             weights[name] = weights[name] + change
         return weights
@@ -181,9 +216,9 @@ class DeltaTraining:
             size = exact.square().mean().sqrt().clamp_min(1e-8)
             self._steps[name] = self.settings.coarseness * size
 
-    def _integers(self, name: str) -> Tensor:
+    def _integers(self, name: str, step: Tensor | float) -> Tensor:
         most = (1 << (BITS - 1)) - 1
-        return (self._exact[name] / self._steps[name]).round().clamp(-most, most)
+        return (self._exact[name] / step).round().clamp(-most, most)
 
 
 def run_with(network: LiveEdvr, weights: Mapping[str, Tensor], batch: Batch) -> Planes:

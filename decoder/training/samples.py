@@ -33,6 +33,13 @@ class Batch:
     hr: tuple[Tensor, Tensor, Tensor]
     quantiser: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same there; itself where it is there already."""
+        if self.quantiser.device == device:
+            return self
+        lr, hr = (tuple(each.to(device) for each in planes) for planes in (self.lr, self.hr))
+        return Batch(lr=lr, hr=hr, quantiser=self.quantiser.to(device))  # type: ignore[arg-type]  # three each
+
 
 def is_validation(path: Path) -> bool:
     """Whether a shot's source is held out; decided by its file name alone."""
