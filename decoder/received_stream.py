@@ -33,7 +33,11 @@ class ReceivedStream:
             self.following.cancel()
         self.intake = WeightIntake(supply.models)
         follower = WeightFollower(
-            self.peer, self.intake, adapt=self.pipeline.weights.put, stream=name
+            self.peer,
+            self.intake,
+            adapt=self.pipeline.weights.put,
+            stream=name,
+            restoring=lambda: supply.base_of(self.pipeline.counts().model),
         )
         self.following = asyncio.create_task(follower.run())
 

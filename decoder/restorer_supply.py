@@ -44,6 +44,7 @@ class RestorerSupply:
         """profile: file or URL of weights for the model."""
         self._config, self._profile = config, profile
         self._weights: AdaptedWeights | None = None
+        self._bases: dict[str, str | None] = {}
         self._engines = EnginePool()
         self._calibration = Calibration()
         self._spare: Restorer | None = None
@@ -72,6 +73,13 @@ class RestorerSupply:
         is_auto = self._config.model == AUTO
         known = list_artefacts() if is_auto else [find_artefact(self._config.model)]
         return {artefact.sha256: artefact for artefact in known}
+
+    def base_of(self, model: str | None) -> str | None:
+        """SHA-256 of a model in use, by name; None for none, and for Lanczos."""
+        if model is not None and model not in self._bases:
+            named = {each.manifest.name: sha256 for sha256, each in self.models().items()}
+            self._bases[model] = named.get(model)
+        return None if model is None else self._bases[model]
 
     def usual_weights(self, base_sha256: str) -> AdaptedWeights:
         """What a model has before a sender changes it: the profile's weights, or its own."""

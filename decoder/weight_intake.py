@@ -25,6 +25,9 @@ MIN_INTERVAL_S = 2.0
 ASK_INTERVAL_S = 5.0
 """Before a state is asked for again."""
 
+TELL_INTERVAL_S = 0.5
+"""Between two looks at which model is in use."""
+
 
 class WeightIntake:
     """The deltas of one session, in their order; for one thread at a time."""
@@ -81,14 +84,35 @@ class WeightFollower:
         *,
         adapt: Callable[[AdaptedWeights], None],
         stream: str,
+        restoring: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """adapt: takes the weights, with `valid_from_pts` on the session's time."""
+        """adapt: takes the weights, with `valid_from_pts` on the session's time.
+
+        restoring: SHA-256 of the model that restores the stream now; the publisher is told.
+        """
+        self._restoring = restoring
         self._peer, self._intake = peer, intake
         self._adapt, self._stream = adapt, stream
         self._asked_s = float("-inf")
 
     async def run(self) -> None:
         """Take deltas as they come; returns when the session is over."""
+        telling = asyncio.create_task(self._tell())
+        try:
+            await self._follow()
+        finally:
+            telling.cancel()
+
+    async def _tell(self) -> None:
+        """Tell the publisher which model its stream is restored with, whenever that changes."""
+        told: str | None = None
+        while True:
+            model = self._restoring()
+            if model not in (told, None) and self._peer.weights.tell_model(str(model)):
+                told = model
+            await asyncio.sleep(TELL_INTERVAL_S)
+
+    async def _follow(self) -> None:
         while True:
             try:
                 container = await self._peer.weights.deltas.get_async()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from encoder.pacing import Pacer
-from encoder.quality_preview import QualityPreview
 from encoder.sizing import Sizing
 from encoder.source import Source
 from stream.audio import AudioChunk, video_pts
@@ -42,8 +42,8 @@ class CaptureThread:
         self.video: LatestBuffer[Frame] = LatestBuffer(VIDEO_BUFFER_FRAMES)
         self.audio: LatestBuffer[AudioChunk] = LatestBuffer(AUDIO_BUFFER_CHUNKS)
         self.finished = threading.Event()
-        self.preview: QualityPreview | None = None
-        """Is shown every frame before it is shrunk."""
+        self.watchers: tuple[Callable[[Frame], None], ...] = ()
+        """Are shown every frame before it is shrunk; they may not wait."""
         self.error: EdvrError | None = None
         """Why reading ended early; None at a normal end."""
         self._source, self.sizing = source, sizing
@@ -90,8 +90,8 @@ class CaptureThread:
                 self._stopping.wait(pacer.delay_ms(pts, 1000 * time.monotonic()) / 1000)
             entered_ms = 1000 * time.monotonic()
             if isinstance(item, Frame):
-                if (preview := self.preview) is not None:
-                    preview.watch(item)
+                for watch in self.watchers:
+                    watch(item)
                 small = self.sizing.shrink(item, now_ms=entered_ms)
                 self.video.put(replace(small, entered_ms=entered_ms))
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -28,6 +28,13 @@ from stream.log import LogFormat
 from stream.sdp_exchange import check_url
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
 
+Adapt = Literal["off", "cpu", "gpu"]
+
+MIN_DELTA_BPS = 1000
+MOST_DELTA_SHARE = 0.25
+"""Of the bitrate: more would be missed in the pictures."""
+
+DeltaBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
 AudioBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
 
 
@@ -84,6 +91,16 @@ class SenderConfig:
     preview_quality: bool = False
     """Once a minute restore what was sent, as a receiver does, and log how close it comes."""
 
+    adapt: Adapt = "off"
+    """Train the receiver's network on what is sent, on this processor or GPU, and send it what was
+    learned. Needs the extra train."""
+
+    adapt_budget_bps: Annotated[DeltaBitrate, Parameter(name="--adapt-budget")] = 10_000
+    """Bits a second for that, out of --bitrate: only while something learned is being sent."""
+
+    adapt_model: str | None = None
+    """Name or folder of the receiver's model; otherwise the receiver says which it is."""
+
     verbose: bool = False
     """Log more: scene cuts and requests for keyframes."""
 
@@ -102,6 +119,13 @@ class SenderConfig:
             raise ConfigError(
                 f"--bitrate {format_bitrate(self.bitrate_bps)} is out of range: choose "
                 f"{format_bitrate(MIN_BITRATE_BPS)} to {format_bitrate(MAX_BITRATE_BPS)}"
+            )
+        most_bps = MAX_BITRATE_BPS if self.bitrate_bps is None else self.bitrate_bps
+        is_in_range = MIN_DELTA_BPS <= self.adapt_budget_bps <= MOST_DELTA_SHARE * most_bps
+        if self.adapt != "off" and not is_in_range:
+            raise ConfigError(
+                f"--adapt-budget {format_bitrate(self.adapt_budget_bps)} is out of range: choose "
+                f"{format_bitrate(MIN_DELTA_BPS)} to a quarter of --bitrate"
             )
         if not MIN_AUDIO_BPS <= self.audio_bitrate_bps <= MAX_AUDIO_BPS:
             raise ConfigError(

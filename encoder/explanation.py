@@ -22,8 +22,10 @@ def explain(
     wanted_size: Size | None,
     wanted_bps: int | None,
     wire_bps: int,
+    adapt: str = "off",
+    adapt_budget_bps: int = 0,
 ) -> list[str]:
-    """One line each: codec, profile, encoder, rung, rate, estimator.
+    """One line each: codec, profile, encoder, rung, rate, estimator, adaptation.
 
     wanted_size, wanted_bps: None where the user left it to the sender.
     """
@@ -34,6 +36,7 @@ def explain(
         f"rung: {_rung(settings, source_size, wanted_size, wire_bps)}",
         f"rate: {_rate(settings, wanted_bps, wire_bps)}",
         f"estimator: {_estimator(agreement, wanted_bps)}",
+        f"adaptation: {_adaptation(adapt, adapt_budget_bps)}",
     ]
 
 
@@ -109,3 +112,11 @@ def _estimator(agreement: VideoAgreement, wanted_bps: int | None) -> str:
         "the rate follows it" if wanted_bps is None else "it lowers the rate when loss confirms it"
     )
     return f"{source}; {use}"
+
+
+def _adaptation(adapt: str, budget_bps: int) -> str:
+    if adapt == "off":
+        return "off; --adapt cpu lets the receiver's network learn this stream"
+    where = "this processor, behind all else" if adapt == "cpu" else "the GPU"
+    budget = format_bitrate(budget_bps)
+    return f"trained on {where}; up to {budget} of the rate while something learned is sent"

@@ -22,12 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from encoder.downscale import Downscaler
-from stream import rtp_av1
+from encoder.sent_pictures import SentPictures
 from stream.errors import CodecError, EdvrError
 from stream.frame import Frame, Plane, Size
-from stream.jitter_buffer import CodedFrame
 from stream.sending_codecs import FrameEncoder, NegotiatedCodec
-from stream.video_decode import VideoDecoder
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +69,7 @@ class QualityPreview:
         self._due_ms = clock_ms() + first_after_ms
         self._originals: dict[int, Frame] = {}
         self._sent: dict[int, Frame] = {}
-        self._decoder: VideoDecoder | None = None
-        self._codec: NegotiatedCodec | None = None
+        self._pictures = SentPictures()
         self._is_able = True
         self._work: threading.Thread | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -102,7 +99,8 @@ class QualityPreview:
         )
         if self._is_able and data:
             try:
-                self._decode(data, codec, frame.pts)
+                for picture in self._pictures.decode(data, codec, frame.pts):
+                    self._note_sent(picture)
             except CodecError as error:
                 self._is_able = False
                 _log.warning("no preview of the quality: %s", error)
@@ -121,17 +119,6 @@ class QualityPreview:
         if process is not None:
             process.kill()
         self.wait()
-
-    def _decode(self, data: bytes, codec: NegotiatedCodec, pts: int) -> None:
-        if self._decoder is None or codec != self._codec:
-            self._decoder, self._codec = VideoDecoder(codec.name), codec
-        if codec.name == "av1":  # travels in another form than it is made
-            data = b"".join(rtp_av1.depayload(each).data for each in rtp_av1.packetize(data))
-        coded = CodedFrame(
-            data=data, timestamp=pts, is_keyframe=False, after_loss=False, arrived_ms=0.0
-        )
-        for picture in self._decoder.decode(coded):
-            self._note_sent(picture)
 
     def _note_sent(self, picture: Frame) -> None:
         with self._lock:

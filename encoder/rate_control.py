@@ -85,6 +85,8 @@ class RateController:
         self._lost_ms = -math.inf
         self._trouble_ms = -math.inf
         self._shortest_rtt_ms = math.inf
+        self.reserved_bps = 0
+        """Of what is aimed at, left for other data at the moment; may be set from any thread."""
 
     @property
     def wire_bps(self) -> int:
@@ -97,9 +99,10 @@ class RateController:
             self._follow_link(path.link_bps, now_ms)
         elif path.estimate_bps is not None:
             self._follow(path, path.estimate_bps, now_ms)
-        packets = math.ceil(self._wire_bps / frame_rate / 8 / MAX_PAYLOAD_BYTES)
+        video_bps = self._wire_bps - self.reserved_bps
+        packets = math.ceil(video_bps / frame_rate / 8 / MAX_PAYLOAD_BYTES)
         overhead_bps = frame_rate * packets * PACKET_OVERHEAD_BYTES * 8
-        return max(MIN_BITRATE_BPS, round(self._wire_bps - overhead_bps))
+        return max(MIN_BITRATE_BPS, round(video_bps - overhead_bps))
 
     def _follow_link(self, link_bps: int, now_ms: float) -> None:
         usable_bps = max(MIN_BITRATE_BPS, min(self._limit_bps, round(LINK_HEADROOM * link_bps)))

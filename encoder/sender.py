@@ -8,8 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import urlsplit
 
+from encoder.adaptation import Adaptation, check_trainable
 from encoder.capture import open_source
 from encoder.capture_thread import CaptureThread
 from encoder.codec_choice import offered_codecs
@@ -22,7 +24,9 @@ from encoder.rate_control import AUTO_START_BPS, RateController
 from encoder.sizing import Sizing
 from encoder.source import Source
 from encoder.status import StatusLine
+from encoder.trainer_process import TrainerProcess
 from encoder.video_encoder import MAX_BITRATE_BPS
+from encoder.window_watch import WindowWatch
 from stream.backoff import Backoff, BackoffConfig
 from stream.config import is_loopback
 from stream.errors import ConfigError, PeerError
@@ -64,6 +68,8 @@ async def _send(config: SenderConfig) -> None:
     """Data flow: source -> CaptureThread (pace, downscale) -> LatestBuffer -> aiortc track
     -> LiveEncoder -> RTP. A lost or refused connection is tried again for ever, with backoff.
     """
+    if config.adapt != "off":
+        await asyncio.to_thread(check_trainable, config.adapt)
     source = await call_in_daemon(
         lambda: open_source(config.source), name="open source", discard=lambda late: late.close()
     )
@@ -74,6 +80,7 @@ async def _send(config: SenderConfig) -> None:
         codec="h264" if config.codec == "auto" else config.codec,
     )
     capture = CaptureThread(source, sizing=sizing, duration_s=config.duration_s)
+    adaptation = None if config.adapt == "off" else _adaptation(config)
     backoff, was_connected = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S)), False
 
     def on_connected() -> None:
@@ -84,7 +91,7 @@ async def _send(config: SenderConfig) -> None:
     try:
         while not capture.finished.is_set():
             try:
-                await _one_session(config, capture, source, on_connected=on_connected)
+                await _one_session(config, capture, source, adaptation, on_connected=on_connected)
             except (PeerError, ConfigError) as error:
                 # What worked before is not for the user to correct: a proxy, say, answers 404
                 # while the receiver behind it starts again.
@@ -96,14 +103,27 @@ async def _send(config: SenderConfig) -> None:
                 await _finished(capture, within_s=delay_s)
     finally:
         await asyncio.to_thread(capture.stop)
+        if adaptation is not None:
+            await asyncio.to_thread(adaptation.close)
     if capture.error is not None:
         raise capture.error
+
+
+def _adaptation(config: SenderConfig) -> Adaptation:
+    device: Literal["cpu", "cuda"] = "cuda" if config.adapt == "gpu" else "cpu"
+    video_bps = config.bitrate_bps or AUTO_START_BPS
+    return Adaptation(
+        budget_bps=config.adapt_budget_bps,
+        model=config.adapt_model,
+        start=lambda model: TrainerProcess(model=model, device=device, video_bps=video_bps),
+    )
 
 
 async def _one_session(
     config: SenderConfig,
     capture: CaptureThread,
     source: Source,
+    adaptation: Adaptation | None,
     *,
     on_connected: Callable[[], None],
 ) -> None:
@@ -121,15 +141,22 @@ async def _one_session(
     host = urlsplit(config.whip).hostname or ""
     scope = NetworkScope.LOOPBACK if is_loopback(host) else NetworkScope.ALL
     preview = QualityPreview(encoder, hd=config.hd_size) if config.preview_quality else None
-    capture.preview = preview
+    watch = None
+    if adaptation is not None:
+        watch = WindowWatch(
+            preview or encoder, needs=lambda: adaptation.needs, take=adaptation.give
+        )
+    capture.watchers = tuple(each.watch for each in (preview, watch) if each is not None)
     video = SendingVideo(
         source=capture.video,
-        encoder=preview or encoder,
+        encoder=watch or preview or encoder,
         codecs=offered_codecs(config.codec),
         start_bps=config.bitrate_bps or AUTO_START_BPS,
         max_bps=config.bitrate_bps or MAX_BITRATE_BPS,
     )
-    peer = SendingPeer(video, audio, scope)
+    peer = SendingPeer(video, audio, scope, with_weights=adaptation is not None)
+    if adaptation is not None:
+        adaptation.begin(peer.weights)
     is_explained = not config.explain
     try:
         async with WhipClient(config.whip, config.token) as client:
@@ -141,9 +168,17 @@ async def _one_session(
             capture.start()
             with StatusLine(sys.stderr) as status:
                 while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
-                    stats = peer.stats()
+                    stats, now_ms = peer.stats(), 1000 * time.monotonic()
+                    if adaptation is not None:
+                        adaptation.poll(now_ms=now_ms)
+                        rate.reserved_bps = adaptation.reserved_bps
                     if (target_bps := encoder.counts.target_bps) > 0:
-                        capture.sizing.follow(target_bps, codec=stats.codec, effort=encoder.effort)
+                        # What deltas take for a while is no reason for another size.
+                        capture.sizing.follow(
+                            target_bps + rate.reserved_bps,
+                            codec=stats.codec,
+                            effort=encoder.effort,
+                        )
                     encoder.note_path(
                         packets_lost=stats.packets_lost,
                         rtt_ms=stats.rtt_ms,
@@ -153,7 +188,8 @@ async def _one_session(
                         encoder.counts,
                         stats,
                         frames_dropped=capture.video.dropped,
-                        now_ms=1000 * time.monotonic(),
+                        now_ms=now_ms,
+                        adaptation=None if adaptation is None else adaptation.stats(),
                     )
                     is_explained = is_explained or _explain(config, peer, encoder, rate, source)
             if peer.closed.is_set():
@@ -184,6 +220,8 @@ def _explain(
         wanted_size=config.size,
         wanted_bps=config.bitrate_bps,
         wire_bps=rate.wire_bps,
+        adapt=config.adapt,
+        adapt_budget_bps=config.adapt_budget_bps,
     ):
         _log.info("%s", line)
     return True

@@ -6,6 +6,7 @@ import logging
 from types import TracebackType
 from typing import Self, TextIO
 
+from encoder.adaptation import AdaptationStats
 from encoder.live_encoder import EncodeCounts
 from stream.log import FIGURES, logs_json
 from stream.peer import PeerStats
@@ -38,7 +39,13 @@ class StatusLine:
             self._out.write("\n")
 
     def update(
-        self, counts: EncodeCounts, stats: PeerStats, *, frames_dropped: int, now_ms: float
+        self,
+        counts: EncodeCounts,
+        stats: PeerStats,
+        *,
+        frames_dropped: int,
+        now_ms: float,
+        adaptation: AdaptationStats | None = None,
     ) -> None:
         """Write the line if a second has passed. frames_dropped: captured but never encoded."""
         if self._last_ms is None:
@@ -60,8 +67,10 @@ class StatusLine:
             line += f", not encoded {stats.encode_errors}"
         if stats.rtt_ms is not None:
             line += f", rtt {stats.rtt_ms:.0f} ms"
+        if adaptation is not None:
+            line += f", {adaptation.line()}"
         if logs_json():
-            figures = {
+            figures: dict[str, object] = {
                 "codec": stats.codec,
                 "frames_per_s": round(1000 * frames / elapsed_ms, 1),
                 "video_bps": round(1000 * video_kbps),
@@ -73,6 +82,8 @@ class StatusLine:
                 "encode_errors": stats.encode_errors,
                 "rtt_ms": stats.rtt_ms,
             }
+            if adaptation is not None:
+                figures["adaptation"] = adaptation.figures()
             _log.info("%s", line, extra={FIGURES: figures})
             self._remember(counts, stats, now_ms)
             return

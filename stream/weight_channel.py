@@ -19,7 +19,9 @@ from stream.weight_messages import (
     WANT_STATE,
     DeltaAssembler,
     is_state_wanted,
+    model_told,
     pieces_of,
+    restores_with,
 )
 
 _log = logging.getLogger(__name__)
@@ -46,6 +48,13 @@ class ReceivingWeights:
         """Ask the publisher for a state; nothing happens where it has no channel open."""
         if self._channel is not None and self._channel.readyState == "open":
             self._channel.send(WANT_STATE)
+
+    def tell_model(self, base_sha256: str) -> bool:
+        """Tell the publisher which model restores its stream; False where it has no channel."""
+        if self._channel is None or self._channel.readyState != "open":
+            return False
+        self._channel.send(restores_with(base_sha256))
+        return True
 
     def watch(self) -> None:
         """Bound what aiortc collects of messages that are not complete; before it connects."""
@@ -92,6 +101,8 @@ class SendingWeights:
         """Call before the offer is made, which then asks for the channel."""
         self.is_state_wanted = False
         """Whether the receiver has asked for a state; for whoever sends one to take back."""
+        self.model: str | None = None
+        """SHA-256 of the model that the receiver restores with; None until it said so."""
         self._number = 0
         self._channel = connection.createDataChannel(CHANNEL, ordered=True)
         self._channel.on("message", self._on_message)
@@ -118,3 +129,4 @@ class SendingWeights:
 
     def _on_message(self, message: str | bytes) -> None:
         self.is_state_wanted |= is_state_wanted(message)
+        self.model = model_told(message) or self.model

@@ -5,6 +5,7 @@ are binary, numbers little-endian:
 
     publisher -> receiver   1, version, number u32, index u16, count u16, then a piece of a delta
     receiver -> publisher   2, version: send a state, what is there cannot be continued
+    receiver -> publisher   3, version, SHA-256 of the model that it restores with: 32 bytes
 
 A delta travels in `count` pieces with the same number, one after another, so that the publisher can
 spread them over the time that its bit budget asks for. Each fits into one packet.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import struct
 
 from stream.errors import DeltaRefused
-from stream.weight_delta import DeltaLimits
+from stream.weight_delta import DIGEST_BYTES, DeltaLimits
 
 CHANNEL = "edvr-weights"
 VERSION = 1
@@ -25,8 +26,9 @@ LIVE_LIMITS = DeltaLimits(max_bytes=1 << 19)
 PIECE_BYTES = 1100
 """An SCTP packet of aiortc carries 1172 bytes."""
 
-_PIECE, _WANT_STATE = 1, 2
+_PIECE, _WANT_STATE, _RESTORES_WITH = 1, 2, 3
 _HEAD = struct.Struct("<BBIHH")
+_MODEL = struct.Struct(f"<BB{DIGEST_BYTES}s")
 
 WANT_STATE = bytes((_WANT_STATE, VERSION))
 
@@ -34,6 +36,19 @@ WANT_STATE = bytes((_WANT_STATE, VERSION))
 def is_state_wanted(message: object) -> bool:
     """Whether this message from a receiver asks for a state; others mean nothing to us."""
     return message == WANT_STATE
+
+
+def restores_with(base_sha256: str) -> bytes:
+    """The message of a receiver that takes weights for this model (64 hexadecimal digits)."""
+    return _MODEL.pack(_RESTORES_WITH, VERSION, bytes.fromhex(base_sha256))
+
+
+def model_told(message: object) -> str | None:
+    """The model that a receiver says it restores with; None for all other messages."""
+    if not isinstance(message, bytes) or len(message) != _MODEL.size:
+        return None
+    kind, version, digest = _MODEL.unpack(message)
+    return digest.hex() if (kind, version) == (_RESTORES_WITH, VERSION) else None
 
 
 def pieces_of(delta: bytes, number: int) -> list[bytes]:

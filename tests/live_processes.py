@@ -67,7 +67,7 @@ class Program:
         """What this run wrote to standard error so far."""
         return self._log.read_bytes()[self._log_start :].decode(errors="replace")
 
-    def wait_for(self, text: str, *, count: int = 1) -> None:
+    def wait_for(self, text: str, *, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the log holds `text` so often; fails at once when the program ends first."""
 
         def said() -> bool:
@@ -76,7 +76,7 @@ class Program:
             assert enough or not is_over, f"ended without {text!r}: {self.log}"
             return enough
 
-        wait_until(said, f"{text!r} in the log")
+        wait_until(said, f"{text!r} in the log", timeout_s=timeout_s)
 
     def end(self, how: signal.Signals | None = signal.SIGINT) -> int:
         """Send a signal (or none, to let it end by itself) and return the exit status."""

@@ -147,6 +147,7 @@ class Played:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weight_intake, "MIN_INTERVAL_S", 0.05)
     monkeypatch.setattr(weight_intake, "ASK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(weight_intake, "TELL_INTERVAL_S", 0.05)
     monkeypatch.setattr("decoder.receiver.REPORT_INTERVAL_S", 0.1)
 
 
@@ -160,6 +161,7 @@ async def test_a_live_stream_goes_over_to_its_publishers_weights_without_losing_
         played = Played(receiver)
         async with publishing(receiver.url) as publisher:
             await played.until(publisher, model="tiny-x2", weights=None)
+            await until(lambda: publisher.weights.model == tiny.sha256)  # told which it is
             state = delta_for(tiny)
             publisher.send(state)
             await played.until(publisher, weights="the sender's weights 0")
@@ -220,6 +222,7 @@ async def test_weights_are_not_taken_where_they_are_not_wanted(tiny: Artefact) -
             for _ in range(10):
                 await played.until(publisher, weights=None)
                 await asyncio.sleep(0.02)
+            assert publisher.weights.model is None
 
 
 @pytest.mark.usefixtures("quick")

@@ -44,6 +44,7 @@ def test_each_choice_is_given_with_its_reason() -> None:
         "rate": "150k on the wire, following the path, --bitrate auto; 141k of it for the codec, "
         "the rest for packet headers",
         "estimator": "REMB, the other end estimates the path; the rate follows it",
+        "adaptation": "off; --adapt cpu lets the receiver's network learn this stream",
     }
 
 

@@ -14,7 +14,9 @@ from stream.weight_messages import (
     WANT_STATE,
     DeltaAssembler,
     is_state_wanted,
+    model_told,
     pieces_of,
+    restores_with,
 )
 
 
@@ -90,3 +92,12 @@ def test_junk_is_refused_or_ignored() -> None:
 def test_a_request_for_a_state_is_told_from_all_else() -> None:
     assert is_state_wanted(WANT_STATE)
     assert not any(map(is_state_wanted, (b"", "text", b"\x02", WANT_STATE + b"\x00")))
+
+
+def test_a_receiver_tells_which_model_it_restores_with_and_nothing_else_does() -> None:
+    message = restores_with("ab" * 32)
+    assert model_told(message) == "ab" * 32
+    assert not is_state_wanted(message)
+    for other in (WANT_STATE, "text", b"", message[:-1], message + b"x", b"\x02" + message[1:]):
+        assert model_told(other) is None
+    assert model_told(pieces_of(bytes(24), 1)[0]) is None  # as long, by chance

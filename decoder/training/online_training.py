@@ -13,10 +13,9 @@ This file computes; it knows no clock, no process and no network.
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
@@ -26,20 +25,24 @@ from torch import Tensor
 from decoder.adapted_artefact import MAX_CHANGE_FLOOR, MAX_CHANGE_RATIO, adaptable_shapes
 from decoder.artefact import Artefact
 from decoder.training.artefact_network import live_network
-from decoder.training.delta_training import DeltaSettings, DeltaTraining, run_with
+from decoder.training.delta_training import DeltaTraining, run_with
 from decoder.training.metrics import psnr_db
+from decoder.training.online_settings import OnlineSettings as OnlineSettings
+from decoder.training.online_settings import Proposal as Proposal
+from decoder.training.online_windows import without_padding
 from decoder.training.patch_pool import PatchPool
 from decoder.training.samples import Sample, to_batch
 from decoder.training.trainer import TrainingCollapsed
-from stream.errors import ConfigError
+from stream.errors import ConfigError, DeltaRefused
+from stream.frame import Plane
 from stream.weight_chain import WeightChain
 from stream.weight_delta import DeltaHeader, decode_delta, encode_delta
 from stream.weight_messages import LIVE_LIMITS
 
 log = logging.getLogger(__name__)
 
-DB_PER_DOUBLING = 3.0
-"""PSNR-Y that twice the bits bring in the codec, about, at the rates where networks restore."""
+LEAST_DB = 0.01
+"""That a delta must gain beyond its price: less is not told from chance."""
 
 _HARM_DB = 0.01
 """Weights that are worse than the model's own by more than this are taken back at once."""
@@ -56,63 +59,6 @@ _PLENTY_DB = 0.1
 
 _LOST_ROUNDS = 4
 """Rounds in a row that end worse than they began; then what was trained is given up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnlineSettings:
-    """How a stream is learned.
-
-    video_bps: what the codec spends, which a step's bits are weighed against.
-    horizon_s: how long a step is expected to be of use: its bits are spread over this time.
-    round_steps: training steps between two looks at what was gained.
-    pool: patches that are kept; patches: of each window, at most.
-    hold_out_every: one window in so many is set apart; held_out: how many of them are kept.
-    patch: HR side of a patch. change_ratio: largest change of a tensor in shares of what a
-    receiver takes.
-    """
-
-    video_bps: int = 150_000
-    horizon_s: float = 60.0
-    db_per_doubling: float = DB_PER_DOUBLING
-    round_steps: int = 120
-    pool: int = 512
-    patches: int = 8
-    hold_out_every: int = 3
-    held_out: int = 8
-    patch: int = 192
-    change_ratio: float = 0.5
-    training: DeltaSettings = field(default_factory=lambda: DeltaSettings(batch=8, coarseness=2.0))
-
-    def __post_init__(self) -> None:
-        if self.video_bps < 1 or not 0 < self.horizon_s < math.inf or self.hold_out_every < 2:
-            raise ConfigError("a stream cannot be learned by these settings")
-
-    def price_db(self, size_bytes: int) -> float:
-        """What the codec would gain from so many bytes, spread over the horizon."""
-        return self.db_per_doubling * math.log2(
-            1 + 8 * size_bytes / (self.horizon_s * self.video_bps)
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Proposal:
-    """A coded delta that is worth its bits, and what was measured on windows set apart.
-
-    gain_db: over what the receiver has; over_model_db: over the model as it is.
-    price_db: what its bits would have gained in the codec. is_state: whether it stands alone.
-    """
-
-    coded: bytes
-    gain_db: float
-    over_model_db: float
-    price_db: float
-    is_state: bool
-    weights: Mapping[str, Tensor]
-
-    @property
-    def worth_db(self) -> float:
-        """What it gains beyond its price."""
-        return self.gain_db - self.price_db
 
 
 @dataclass(slots=True)
@@ -133,8 +79,11 @@ class OnlineTraining:
         settings: OnlineSettings | None = None,
         *,
         device: str = "cpu",
+        first_number: int = 0,
     ) -> None:
-        """device: of torch. Raises ConfigError when the model is not one that can be adapted."""
+        """device: of torch. first_number: of the first delta, above all that the receiver has.
+
+        Raises ConfigError when the model is not one that can be adapted."""
         self.settings = settings or OnlineSettings()
         self.artefact = artefact
         self.steps_done = 0
@@ -147,7 +96,7 @@ class OnlineTraining:
         self._shapes = adaptable_shapes(artefact)
         self._own = {name: weight.detach() for name, weight in self._network.named_parameters()}
         self._published: dict[str, Tensor] = dict(self._own)
-        self._chain, self._next_sequence = WeightChain(artefact.sha256), 0
+        self._chain, self._next_sequence = WeightChain(artefact.sha256), first_number
         self._limits = {
             name: self.settings.change_ratio
             * max(MAX_CHANGE_RATIO * _root_mean_square(weight), MAX_CHANGE_FLOOR)
@@ -162,7 +111,7 @@ class OnlineTraining:
         self._held_out: deque[_HeldOut] = deque(maxlen=self.settings.held_out)
         self._windows = 0
         self._training: DeltaTraining | None = None
-        self._in_round = 0
+        self._in_round, self._round_steps = 0, self.settings.first_round_steps
         self._lost_rounds = 0
         self._size: tuple[int, ...] | None = None
 
@@ -174,7 +123,7 @@ class OnlineTraining:
     @property
     def is_round_over(self) -> bool:
         """Whether `propose` may have something."""
-        return self._in_round >= self.settings.round_steps
+        return self._in_round >= self._round_steps
 
     def add(self, window: Sample) -> float:
         """Take a whole window with its original; PSNR-Y in dB of it as the receiver restores it.
@@ -182,7 +131,9 @@ class OnlineTraining:
         window: see `Sample`; pictures of another size than before make all begin anew, with the
         weights there are. One that is smaller than a patch raises ConfigError.
         """
-        window = _even(window, self.artefact.manifest.multiple_of, self.artefact.manifest.scale)
+        window = without_padding(
+            window, self.artefact.manifest.multiple_of, self.artefact.manifest.scale
+        )
         height, width = window["hr_y"].shape[-2:]
         if min(height, width) < self.settings.patch:
             raise ConfigError(f"pictures of {width}x{height} are too small to learn from")
@@ -216,7 +167,7 @@ class OnlineTraining:
         done = 0
         while done < steps and not self.is_round_over:
             try:
-                self._training.step(self._in_round / self.settings.round_steps)
+                self._training.step(self._in_round / self._round_steps)
             except TrainingCollapsed as error:
                 log.debug("%s: beginning anew", error)
                 self._training.go_on_from(self._published, keep=False)
@@ -233,7 +184,7 @@ class OnlineTraining:
         """
         if self._training is None or not self.is_ready:
             return None
-        self._in_round = 0
+        self._in_round, self._round_steps = 0, self.settings.round_steps
         found: list[Proposal] = []
         for coarser in COARSER:
             candidate = self._candidate(self._training, coarser)
@@ -243,7 +194,7 @@ class OnlineTraining:
                     break
         self._training.begin_round()
         self._note_loss(self._training, found)
-        worth = [each for each in found if each.worth_db > 0 and each.over_model_db > 0]
+        worth = [each for each in found if each.worth_db > LEAST_DB and each.over_model_db > 0]
         best = max(worth, key=lambda each: each.worth_db, default=None)
         if self._is_harmful() and (best is None or best.over_model_db < _HARM_DB):
             best = self._return()
@@ -282,10 +233,12 @@ class OnlineTraining:
             return None
         header = self._header(parent=self._chain.digest)
         coded = encode_delta(header, tensors, expected_shapes=self._shapes)
-        if len(coded) > LIVE_LIMITS.max_bytes:
+        try:
+            # What is proven is what the receiver will have, read and added up as it does.
+            delta = decode_delta(coded, limits=LIVE_LIMITS, expected_shapes=self._shapes)
+        except DeltaRefused as error:
+            log.debug("not proposed: %s", error)
             return None
-        # What is proven is what the receiver will have, added up as it adds up.
-        delta = decode_delta(coded, limits=LIVE_LIMITS, expected_shapes=self._shapes)
         weights = dict(self._own)
         for name, change in self._chain.after(delta).items():
             weights[name] = weights[name] + torch.from_numpy(change.copy()).to(self._device)
@@ -344,7 +297,7 @@ class OnlineTraining:
         return psnr_db(self._restored(window, weights), _luma(window))
 
     @torch.no_grad()
-    def _restored(self, window: Sample, weights: Mapping[str, Tensor]) -> np.ndarray:
+    def _restored(self, window: Sample, weights: Mapping[str, Tensor]) -> Plane:
         """Luma (H, W) as levels of 8 bits."""
         self._network.eval()
         batch = to_batch([window]).to(self._device)
@@ -355,20 +308,9 @@ class OnlineTraining:
         return np.asarray(levels.cpu().numpy())
 
 
-def _luma(window: Sample) -> np.ndarray:
-    return window["hr_y"][0]
+def _luma(window: Sample) -> Plane:
+    return np.asarray(window["hr_y"][0], np.uint8)
 
 
 def _root_mean_square(weight: Tensor) -> float:
     return float(weight.square().mean().sqrt())
-
-
-def _even(window: Sample, multiple_of: int, scale: int) -> Sample:
-    """Cut at the right and below to what the network takes without padding."""
-    height, width = (length // multiple_of * multiple_of for length in window["lr_y"].shape[-2:])
-    cut: Sample = {"quantiser": window["quantiser"]}
-    for kind, unit in (("lr", 1), ("hr", scale)):
-        for plane, half in (("y", 1), ("u", 2), ("v", 2)):
-            array = window[f"{kind}_{plane}"]
-            cut[f"{kind}_{plane}"] = array[..., : height * unit // half, : width * unit // half]
-    return cut
