@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from decoder.artefact import EXTRACT_FILE, GRAPH_FILES, Artefact, FuseForm, fuse_file
 from decoder.onnx_weights import WeightPlace, find_weights, read_weight, replace_weights
 from stream.errors import DeltaRefused
+from stream.scene_signature import Signature
 from stream.weight_chain import Changes
 
 _ENDINGS = (".weight", ".bias")
@@ -31,13 +32,22 @@ MAX_CHANGE_FLOOR = 0.05
 they are smaller: adaptation moves weights by a few per cent, and biases may start from zero."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownScene:
+    """A scene of a stream. key: tells it from others; signatures: of one picture of it or more."""
+
+    key: str
+    signatures: tuple[Signature, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AdaptedWeights:
     """What a model becomes: all that is needed to open it.
 
     base_sha256: of the artefact. changes: added to its weights. digest: of the last delta.
     label: for people. valid_from_pts: first frame they are meant for, None for any.
-    starts_anew: whether those that are still being opened are of no use any more.
+    starts_anew: whether all others are of no use any more, also those that are being opened.
+    scene: that they are for; None for all that have none of their own.
     """
 
     base_sha256: str
@@ -46,6 +56,7 @@ class AdaptedWeights:
     label: str
     valid_from_pts: int | None = None
     starts_anew: bool = False
+    scene: ShownScene | None = None
 
     def later(self, shift_pts: int) -> AdaptedWeights:
         """The same on a time that is so much ahead."""

@@ -99,6 +99,18 @@ class NetworkShelf:
         """
         return self._executor().submit(self._opened_with, weights, self._open[lr_size])
 
+    def open_scene(
+        self, lr_size: Size, weights: AdaptedWeights
+    ) -> Future[Mapping[int, OpenNetwork]]:
+        """As `open_beside`, but by tier only those that these weights are for."""
+        usual = self._open[lr_size]
+
+        def opened() -> Mapping[int, OpenNetwork]:
+            pairs = zip(self._opened_with(weights, usual), usual, strict=True)
+            return {index: new for index, (new, old) in enumerate(pairs) if new is not old}
+
+        return self._executor().submit(opened)
+
     def replace(self, lr_size: Size, networks: Networks, weights: AdaptedWeights) -> Networks:
         """Take what `open_beside` gave for a size; other sizes get these weights when they return.
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from decoder.adapted_artefact import AdaptedWeights
 from decoder.load import Load
 from decoder.output_options import PLAIN, OutputOptions
 from decoder.output_timeline import OutputTimeline
@@ -16,6 +15,7 @@ from decoder.outputs import Outputs, Tap
 from decoder.pipeline_counts import PipelineCounts
 from decoder.restorer import Restorer
 from decoder.session import Session
+from decoder.weight_mailbox import WeightMailbox
 from stream.audio import AudioChunk, audio_pts
 from stream.buffer import BufferClosed, LatestBuffer
 from stream.errors import EdvrError, FrameError
@@ -61,7 +61,7 @@ class Pipeline:
         on_failure: called once, from the pipeline's thread, when it cannot go on.
         """
         self.name = name
-        self.weights: LatestBuffer[AdaptedWeights] = LatestBuffer(1)  # on the session's time
+        self.weights = WeightMailbox()  # on the session's time
         self._open_restorer, self._on_failure = open_restorer, on_failure
         self._latency_ms = {stage: Percentiles() for stage in STAGES}
         self._timeline, self._load = OutputTimeline(), Load()
@@ -188,7 +188,7 @@ class Pipeline:
         self._load.choose_tier(restorer, frame, waiting=waiting, now_ms=now_ms)
         out_pts = self._timeline.map(frame.pts, now_ms=now_ms)
         self._mapped = session.video, self._timeline.shift
-        if (weights := self.weights.get(0)) is not None:
+        for weights in self.weights.take():
             restorer.adapt(weights.later(self._timeline.shift))
         self._lr_outputs.expect(out_pts)
         self._lr_outputs.put_frame(frame.at(out_pts))

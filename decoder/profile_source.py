@@ -10,14 +10,17 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from decoder.adapted_artefact import AdaptedWeights, adapt_artefact, adaptable_shapes
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.model_choice import AUTO, LANCZOS
-from decoder.weight_profile import MAX_PROFILE_BYTES, Profile, decode_profile, describe_profile
+from decoder.weight_profile import describe_profile, profile_weights, shown_scene
 from stream.command_line import one_line
 from stream.errors import ConfigError, DeltaRefused
+from stream.profile_file import MAX_PROFILE_BYTES, Profile, decode_profile
 
 _log = logging.getLogger(__name__)
 
@@ -61,16 +64,32 @@ def load_profile(source: str, *, trusted: ssl.SSLContext | None = None) -> Profi
         raise ConfigError(f"profile {name}: {error}") from error
 
 
+def load_scene_weights(sources: Sequence[str], model: str) -> list[AdaptedWeights]:
+    """The weights of several profiles, each for the scenes that it was made from.
+
+    A single one is for all scenes, and so is one of several that does not tell its own. Raises
+    ConfigError as `load_weights`, and when two of them do not tell.
+    """
+    found: list[AdaptedWeights] = []
+    for source in sources:
+        profile = load_profile(source)
+        weights = _told(profile, weights_for(profile, model))
+        scene = shown_scene(profile) if len(sources) > 1 else None
+        if scene is None and any(each.scene is None for each in found):
+            raise ConfigError(
+                f"profile {profile.info.name!r} does not tell its scenes, and neither does another"
+            )
+        found.append(replace(weights, scene=scene))
+    return found
+
+
 def load_weights(source: str, model: str) -> AdaptedWeights:
     """The weights of the profile at FILE or URL#sha256=HASH, for a restorer that uses `model`.
 
     Raises ConfigError as `load_profile` and `weights_for`.
     """
     profile = load_profile(source)
-    weights = weights_for(profile, model)
-    gains = ", ".join(f"{name} {gain:+.3g}" for name, gain in profile.info.gains.items())
-    _log.info("%s for %s: %s", weights.label, one_line(profile.info.base_model), one_line(gains))
-    return weights
+    return _told(profile, weights_for(profile, model))
 
 
 def weights_for(profile: Profile, model: str) -> AdaptedWeights:
@@ -80,7 +99,7 @@ def weights_for(profile: Profile, model: str) -> AdaptedWeights:
     """
     base = base_model(profile, model)
     try:
-        weights = profile.weights(adaptable_shapes(base))
+        weights = profile_weights(profile, adaptable_shapes(base))
         adapt_artefact(base, weights)
     except DeltaRefused as error:
         raise ConfigError(f"profile {profile.info.name!r}: {error}") from error
@@ -126,6 +145,13 @@ def base_model(profile: Profile, model: str) -> Artefact:
         )
         raise ConfigError(f"{wanted}, not for {found}{other}")
     return chosen
+
+
+def _told(profile: Profile, weights: AdaptedWeights) -> AdaptedWeights:
+    """Log what they are."""
+    gains = ", ".join(f"{name} {gain:+.3g}" for name, gain in profile.info.gains.items())
+    _log.info("%s for %s: %s", weights.label, one_line(profile.info.base_model), one_line(gains))
+    return weights
 
 
 def _read(path: Path) -> bytes:

@@ -28,7 +28,7 @@ class ReceivedStream:
     def follow_weights(self, name: str, supply: RestorerSupply) -> None:
         """Take the weights that the current publisher sends; what the last one sent is undone."""
         if self.intake is not None and self.intake.adapted is not None:
-            self.pipeline.weights.put(supply.usual_weights(self.intake.adapted))
+            self.pipeline.weights.put(*supply.usual_weights(self.intake.adapted))
         if self.following is not None:
             self.following.cancel()
         self.intake = WeightIntake(supply.models)

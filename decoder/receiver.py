@@ -72,7 +72,7 @@ class Receiver:
         self._ending: set[str] = set()
         self._lives: Counter[str] = Counter()
         self._reporter = Reporter(config.stats, sys.stderr, direct_ratio=config.direct_ratio)
-        self._supply = RestorerSupply(config.restorer, profile=config.profile)
+        self._supply = RestorerSupply(config.restorer, profiles=config.profiles)
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._shelf = HlsShelf(self._loop)
@@ -216,6 +216,8 @@ class Receiver:
         stream.adopt(peer)
         if self._config.adapt:
             stream.follow_weights(name, self._supply)
+        else:
+            peer.weights.refuse()
 
     def _views_of(self, name: str) -> StreamViews | None:
         return self._streams[name].views if name in self._streams else None

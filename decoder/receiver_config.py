@@ -22,6 +22,7 @@ from stream.config_file import ConfigFilePath
 from stream.errors import ConfigError
 from stream.flag_types import AddressOrNone, BearerToken, DurationOrNone, PictureSize, StreamNames
 from stream.log import LogFormat
+from stream.scene_signature import MAX_SCENES
 from stream.sdp_exchange import check_url
 from stream.signalling import HttpConfig
 
@@ -91,11 +92,12 @@ class ReceiverConfig:
     threads: int = 0
     """Threads for the network; 0 takes one per core."""
 
-    profile: str | None = None
-    """Weights made for this show: FILE.profile, or https://…/FILE.profile#sha256=HASH."""
+    profiles: Annotated[StreamNames, Parameter(name="--profile", metavar="PROFILE")] = ()
+    """Weights made for this show: FILE.profile, or https://…/FILE.profile#sha256=HASH. Of several,
+    each is used for the scenes that it was made from."""
 
     adapt: bool = True
-    """Take weights that a sender trains for its stream while it runs."""
+    """Take weights that a sender has or trains for its stream."""
 
     stats: Path | None = None
     """Append one JSON object a second and stream to this file."""
@@ -158,8 +160,10 @@ class ReceiverConfig:
         if self.max_viewers < 0:
             raise ConfigError(f"--max-viewers must be at least 0, got {self.max_viewers}")
         check_token(self.whip_token)
-        if self.profile is not None:
-            check_profile_source(self.profile)
+        for profile in self.profiles:
+            check_profile_source(profile)
+        if len(self.profiles) > MAX_SCENES:
+            raise ConfigError(f"--profile: {MAX_SCENES} at most, got {len(self.profiles)}")
         if self.segment_s is not None and not any(
             isinstance(target, FileTarget) for target in targets
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from decoder.adapted_artefact import AdaptedWeights
@@ -17,9 +17,9 @@ from decoder.config import RestorerConfig
 from decoder.model_choice import AUTO, LANCZOS
 from decoder.network_shelf import Networks, NetworkShelf
 from decoder.restorer_counts import RestorerCounts
+from decoder.stream_weights import StreamWeights
 from decoder.tier_stream import Done, LanczosTier, NetworkTier, Tally, Tier
 from decoder.tier_switch import TierSwitch
-from decoder.weight_swap import WeightSwap
 from stream.errors import EdvrError
 from stream.frame import CLOCK_HZ, Frame, Size
 from stream.scene_cut import SceneCutDetector
@@ -49,11 +49,12 @@ class Restorer:
         calibration: Calibration | None = None,
         opens_beside: bool = False,
         weights: AdaptedWeights | None = None,
+        scenes: Iterable[AdaptedWeights] = (),
         clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         """engines: shared with other streams; calibration: what is known of this machine.
         opens_beside: when the size changes, frames are resized until the network for it is open;
-        otherwise they wait for it. weights: see `adapt`; from the first frame on.
+        otherwise they wait for it. weights, and those for scenes: see `adapt`; from the start.
 
         Raises ConfigError or ModelMismatch for an unknown or damaged model.
         """
@@ -70,7 +71,7 @@ class Restorer:
             calibration=Calibration() if calibration is None else calibration,
             weights=weights,
         )
-        self._swap = WeightSwap(self._shelf)
+        self._weights = StreamWeights(self._shelf, scenes)
         self._opens_beside, self._is_opening = opens_beside, False
         self._tally = Tally(clock_s=clock_s)
         self._lanczos: LanczosTier | None = None
@@ -114,14 +115,7 @@ class Restorer:
     @property
     def counts(self) -> RestorerCounts:
         """What became of all frames that came out so far."""
-        fates = self._fates
-        return RestorerCounts(
-            restored=fates["restored"],
-            resized=fates["resized"],
-            failed=fates["failed"],
-            held=fates["held"],
-            by_tier=dict(self._by_tier),
-        )
+        return RestorerCounts(by_tier=dict(self._by_tier), **self._fates)
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -151,9 +145,10 @@ class Restorer:
         """Give the model that they are for other weights, while the stream goes on.
 
         Networks are opened with them on another thread; they are in use from the first frame on
-        that is not before `valid_from_pts`. Weights that cannot be used are logged and left.
+        that is not before `valid_from_pts`. Those for a `scene` are kept and used while it is on,
+        at a cut to it at once. Weights that cannot be used are logged and left.
         """
-        self._swap.want(weights)
+        self._weights.adapt(weights)
 
     def prepare(self, lr_size: Size) -> None:
         """Open the networks for a size before its first frame comes, which takes 0.3 to 1 s each.
@@ -179,10 +174,11 @@ class Restorer:
         is_held, is_mended = self._concealment.judge(frame)
         is_cut = not is_held and self._cuts.push(frame)
         self._last = frame
-        done += self._settle_tier()
-        self._settle_weights(frame)
-        assert self._switch is not None
         starts_scene = is_jump or is_cut or is_mended
+        done += self._settle_tier()
+        if not (self._is_opening or is_held):
+            done += self._settle_weights(frame, starts_scene=starts_scene)
+        assert self._switch is not None
         shown = self._switch.push(frame, starts_scene=starts_scene, is_held=is_held)
         return done + self._counted(shown)
 
@@ -193,7 +189,7 @@ class Restorer:
 
     def close(self) -> None:
         """Give the networks' memory back; frames not flushed are gone."""
-        self._swap.close()
+        self._weights.close()
         self._shelf.close()
         self._ladder = ()
         if self._owns_engines:
@@ -235,17 +231,22 @@ class Restorer:
             log.info("restoring by %s from here on", tier.name)
         return done
 
-    def _settle_weights(self, frame: Frame) -> None:
-        """Begin the change to other weights when they are open and due."""
+    def _settle_weights(self, frame: Frame, *, starts_scene: bool) -> list[Frame]:
+        """Go over to weights that are open and due, or that the scene has that begins or is on."""
         assert self._switch is not None
-        if self._switch.is_fading or self._is_opening:
-            return
-        networks = self._swap.poll(frame.size, pts=frame.pts)
-        if networks is not None:
-            before, self._ladder = self._ladder, networks
-            index = self._used_tier
-            if index < len(networks) and networks[index] is not before[index]:
-                self._switch.use(self._tier(index))
+        is_fading, index = self._switch.is_fading, self._used_tier
+        networks = self._weights.networks(frame, starts_scene=starts_scene, is_fading=is_fading)
+        is_other = index < len(networks) and networks[index] is not self._ladder[index]
+        if is_other and is_fading and not starts_scene:
+            return []  # when that is over
+        self._ladder = networks
+        if is_other and starts_scene:  # nothing is to be seen of what was before: no need to fade
+            done = self._counted(self._switch.flush())
+            self._switch = TierSwitch(self._tier(index))
+            return done
+        if is_other:
+            self._switch.use(self._tier(index))
+        return []
 
     def _tier(self, index: int) -> Tier:
         assert self._lanczos is not None
@@ -271,7 +272,8 @@ class Restorer:
         else:
             self._is_opening = False
             try:
-                self._ladder = self._shelf.get(lr_size, hr_size=self._hr_size)
+                opened = self._shelf.get(lr_size, hr_size=self._hr_size)
+                self._ladder = self._weights.start(opened)
             except EdvrError as error:
                 if is_first:
                     self._hr_size = None
@@ -289,10 +291,10 @@ class Restorer:
             self._give_up(lr_size, error)
             return
         if opened is not None:
-            self._ladder, self._is_opening = opened, False
+            self._ladder, self._is_opening = self._weights.start(opened), False
             self._used_tier, self._wanted_tier = len(opened), 0  # until now it was Lanczos
 
     def _give_up(self, lr_size: Size, error: EdvrError) -> None:
         log.warning("frames of %s are only resized: %s", lr_size, error)
         self._shelf.give_up(lr_size)
-        self._ladder, self._is_opening = (), False
+        self._ladder, self._is_opening = self._weights.start(()), False

@@ -14,8 +14,8 @@ class RestorerCounts:
     by_tier: all of them by the name of the tier that they are from, or mostly from.
     """
 
-    restored: int
-    resized: int
-    failed: int
+    restored: int = 0
+    resized: int = 0
+    failed: int = 0
     held: int = 0
     by_tier: Mapping[str, int] = field(default_factory=dict)

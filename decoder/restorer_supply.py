@@ -22,7 +22,7 @@ from decoder.calibration import Calibration, stream_capacity
 from decoder.calibration_cache import load_calibration, save_calibration
 from decoder.config import RestorerConfig
 from decoder.model_choice import AUTO, LANCZOS
-from decoder.profile_source import load_weights
+from decoder.profile_source import load_scene_weights
 from decoder.restorer import Restorer
 from stream.errors import EdvrError
 
@@ -40,11 +40,12 @@ _POLL_S = 0.5
 class RestorerSupply:
     """One receiver's. Its coroutines belong to one event loop; `take` may be called from any."""
 
-    def __init__(self, config: RestorerConfig, *, profile: str | None = None) -> None:
-        """profile: file or URL of weights for the model."""
-        self._config, self._profile = config, profile
+    def __init__(self, config: RestorerConfig, *, profiles: tuple[str, ...] = ()) -> None:
+        """profiles: files or URLs of weights for the model; of several, each for its scenes."""
+        self._config, self._profiles = config, profiles
         self._weights: AdaptedWeights | None = None
         self._bases: dict[str, str | None] = {}
+        self._scenes: tuple[AdaptedWeights, ...] = ()
         self._engines = EnginePool()
         self._calibration = Calibration()
         self._spare: Restorer | None = None
@@ -56,8 +57,11 @@ class RestorerSupply:
         So the first picture does not wait for it. Takes a second or two. Raises ConfigError or
         BackendError when the model or the profile cannot be used.
         """
-        if self._profile is not None:
-            self._weights = await asyncio.to_thread(load_weights, self._profile, self._config.model)
+        if self._profiles:
+            model = self._config.model
+            loaded = await asyncio.to_thread(load_scene_weights, self._profiles, model)
+            self._weights = next((each for each in loaded if each.scene is None), None)
+            self._scenes = tuple(each for each in loaded if each.scene is not None)
         self._calibration = await asyncio.to_thread(load_calibration)
         self._spare = await asyncio.to_thread(self._prepared)
 
@@ -81,9 +85,10 @@ class RestorerSupply:
             self._bases[model] = named.get(model)
         return None if model is None else self._bases[model]
 
-    def usual_weights(self, base_sha256: str) -> AdaptedWeights:
-        """What a model has before a sender changes it: the profile's weights, or its own."""
-        return replace(self._weights or own_weights(base_sha256), starts_anew=True)
+    def usual_weights(self, base_sha256: str) -> tuple[AdaptedWeights, ...]:
+        """What a model has before a sender changes it: the profiles' weights, or its own."""
+        usual = self._weights or own_weights(base_sha256)
+        return replace(usual, starts_anew=True), *self._scenes
 
     @property
     def stream_limit(self) -> int:
@@ -162,6 +167,7 @@ class RestorerSupply:
             engines=self._engines,
             calibration=self._calibration,
             weights=self._weights,
+            scenes=self._scenes,
             opens_beside=True,  # a stream that changes its size goes on meanwhile
         )
         try:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from decoder.adapted_artefact import AdaptedWeights, adaptable_shapes
+from decoder.adapted_artefact import AdaptedWeights, ShownScene, adaptable_shapes
 from decoder.artefact import Artefact
 from stream.buffer import BufferClosed
 from stream.errors import DeltaRefused, ModelMismatch
 from stream.peer import ReceivingPeer
+from stream.scene_signature import MAX_SCENES, Signature
 from stream.weight_chain import WeightChain
 from stream.weight_delta import Shapes, decode_delta, read_header
+from stream.weight_delta_head import DIGEST_BYTES
 from stream.weight_messages import LIVE_LIMITS
 
 _log = logging.getLogger(__name__)
@@ -28,20 +31,47 @@ ASK_INTERVAL_S = 5.0
 TELL_INTERVAL_S = 0.5
 """Between two looks at which model is in use."""
 
+_SEQUENCES_KEPT = 1024
+
+
+class NotForUs(DeltaRefused):
+    """Weights that will not be of use however often they come. digest: of the delta."""
+
+    def __init__(self, message: str, *, digest: str) -> None:
+        super().__init__(message)
+        self.digest = digest
+
+
+@dataclass(slots=True, kw_only=True)
+class _Line:
+    """The deltas of one model and scene, one after another."""
+
+    chain: WeightChain
+    signatures: tuple[Signature, ...] = ()
+
+
+_Key = tuple[str, int | None]
+"""SHA-256 of the model, and the number of the scene; None for all scenes."""
+
 
 class WeightIntake:
-    """The deltas of one session, in their order; for one thread at a time."""
+    """The deltas of one session, in their order; for one thread at a time.
+
+    Each scene has a chain of its own. Those of the scenes that were least lately sent are
+    forgotten when there are too many; what follows them is refused until a state comes.
+    """
 
     def __init__(self, models: Callable[[], Mapping[str, Artefact]]) -> None:
         """models: those that deltas may be for, by SHA-256; asked for when the first one comes."""
         self._models = models
         self._base: str | None = None
-        self._shapes: Shapes = {}
-        self._chain = WeightChain("")
+        self._shapes: dict[str, Shapes] = {}
+        self._lines: OrderedDict[_Key, _Line] = OrderedDict()
+        self._sequences: OrderedDict[_Key, int] = OrderedDict()
 
     @property
     def adapted(self) -> str | None:
-        """SHA-256 of the model that has other weights by now; one at a time has."""
+        """SHA-256 of the model that other weights came for last; None before."""
         return self._base
 
     def take(self, container: bytes) -> AdaptedWeights:
@@ -50,28 +80,55 @@ class WeightIntake:
         Takes a good part of a second. Raises DeltaRefused.
         """
         header = read_header(container, limits=LIVE_LIMITS)
-        base, chain, shapes = header.base_sha256, self._chain, self._shapes
-        if base != self._base:
-            chain, shapes = WeightChain(base), self._shapes_of(base)
+        base, scene = header.base_sha256, header.scene
+        digest = container[-DIGEST_BYTES:].hex()
+        shapes = self._shapes_of(base, digest)
         delta = decode_delta(container, limits=LIVE_LIMITS, expected_shapes=shapes)
-        changes = chain.apply(delta)
-        self._base, self._chain, self._shapes = base, chain, shapes
+        key: _Key = (base, None if scene is None else scene.number)
+        line = self._lines.get(key)
+        if line is None:
+            line = _Line(chain=WeightChain(base, after=self._sequences.get(key)))
+        signatures = line.signatures
+        if scene is not None:
+            signatures = scene.signatures or signatures
+            if not signatures:
+                raise DeltaRefused("the weights do not say what their scene looks like")
+        changes = line.chain.apply(delta)
+        line.signatures, self._base, self._shapes[base] = signatures, base, shapes
+        self._keep(key, line, header.sequence)
+        label = f"the sender's weights {header.sequence}"
         return AdaptedWeights(
             base_sha256=base,
             changes=changes,
             digest=delta.digest,
-            label=f"the sender's weights {header.sequence}",
+            label=label if scene is None else f"{label} for scene {scene.number}",
             valid_from_pts=header.valid_from_pts,
+            scene=None
+            if scene is None
+            else ShownScene(key=f"sender {base} {scene.number}", signatures=signatures),
         )
 
-    def _shapes_of(self, base: str) -> Shapes:
+    def _keep(self, key: _Key, line: _Line, sequence: int) -> None:
+        self._lines[key], self._sequences[key] = line, sequence
+        self._lines.move_to_end(key)
+        self._sequences.move_to_end(key)
+        while len(self._lines) > MAX_SCENES + 1:
+            self._lines.popitem(last=False)
+        while len(self._sequences) > _SEQUENCES_KEPT:  # so that no old one can be played again
+            self._sequences.popitem(last=False)
+
+    def _shapes_of(self, base: str, digest: str) -> Shapes:
+        if base in self._shapes:
+            return self._shapes[base]
         model = self._models().get(base)
         if model is None:
-            raise DeltaRefused(f"the weights are for a model that is not here ({base[:12]}…)")
+            raise NotForUs(
+                f"the weights are for a model that is not here ({base[:12]}…)", digest=digest
+            )
         try:
             return adaptable_shapes(model)
         except (ModelMismatch, OSError) as error:
-            raise DeltaRefused(f"the model cannot be adapted: {error}") from error
+            raise NotForUs(f"the model cannot be adapted: {error}", digest=digest) from error
 
 
 class WeightFollower:
@@ -120,6 +177,9 @@ class WeightFollower:
                 return
             try:
                 weights = await asyncio.to_thread(self._intake.take, container)
+            except NotForUs as error:
+                _log.info("stream %s: weights are refused: %s", self._stream, error)
+                self._peer.weights.call_useless(error.digest)
             except DeltaRefused as error:
                 _log.info("stream %s: weights are refused: %s", self._stream, error)
                 self._ask()

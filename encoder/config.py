@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -25,6 +26,7 @@ from stream.flag_types import (
     one_value,
 )
 from stream.log import LogFormat
+from stream.scene_signature import MAX_SCENES
 from stream.sdp_exchange import check_url
 from stream.tracks import MAX_AUDIO_BPS, MIN_AUDIO_BPS
 
@@ -35,6 +37,7 @@ MOST_DELTA_SHARE = 0.25
 """Of the bitrate: more would be missed in the pictures."""
 
 DeltaBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
+ProfileFiles = tuple[Path, ...]
 AudioBitrate = Annotated[int, one_value(parse_bitrate, metavar="RATE", show=str)]
 
 
@@ -91,12 +94,16 @@ class SenderConfig:
     preview_quality: bool = False
     """Once a minute restore what was sent, as a receiver does, and log how close it comes."""
 
+    profiles: Annotated[ProfileFiles, Parameter(name="--profile", metavar="FILE")] = ()
+    """Weights made for this show (edvr-model adapt) that receivers are to restore it with. Of
+    several, each is for the scenes that it was made from."""
+
     adapt: Adapt = "off"
     """Train the receiver's network on what is sent, on this processor or GPU, and send it what was
     learned. Needs the extra train."""
 
     adapt_budget_bps: Annotated[DeltaBitrate, Parameter(name="--adapt-budget")] = 10_000
-    """Bits a second for that, out of --bitrate: only while something learned is being sent."""
+    """Bits a second for both, out of --bitrate: only while weights are being sent."""
 
     adapt_model: str | None = None
     """Name or folder of the receiver's model; otherwise the receiver says which it is."""
@@ -122,7 +129,7 @@ class SenderConfig:
             )
         most_bps = MAX_BITRATE_BPS if self.bitrate_bps is None else self.bitrate_bps
         is_in_range = MIN_DELTA_BPS <= self.adapt_budget_bps <= MOST_DELTA_SHARE * most_bps
-        if self.adapt != "off" and not is_in_range:
+        if (self.adapt != "off" or self.profiles) and not is_in_range:
             raise ConfigError(
                 f"--adapt-budget {format_bitrate(self.adapt_budget_bps)} is out of range: choose "
                 f"{format_bitrate(MIN_DELTA_BPS)} to a quarter of --bitrate"
@@ -132,6 +139,10 @@ class SenderConfig:
                 f"--audio-bitrate {format_bitrate(self.audio_bitrate_bps)} is out of range: "
                 f"choose {format_bitrate(MIN_AUDIO_BPS)} to {format_bitrate(MAX_AUDIO_BPS)}"
             )
+        if self.profiles and self.adapt != "off":
+            raise ConfigError("--adapt begins with the model's own weights: leave out --profile")
+        if len(self.profiles) > MAX_SCENES:
+            raise ConfigError(f"--profile: {MAX_SCENES} at most, got {len(self.profiles)}")
         if self.duration_s is not None and not 0 < self.duration_s < math.inf:
             raise ConfigError(f"--duration must be above 0 seconds, got {self.duration_s}")
         if self.fps is not None and not (math.isfinite(self.fps) and 0 < self.fps <= 240):

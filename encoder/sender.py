@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from encoder.adaptation import Adaptation, check_trainable
+from encoder.announced_profiles import read_profiles
 from encoder.capture import open_source
 from encoder.capture_thread import CaptureThread
 from encoder.codec_choice import offered_codecs
@@ -26,6 +27,7 @@ from encoder.source import Source
 from encoder.status import StatusLine
 from encoder.trainer_process import TrainerProcess
 from encoder.video_encoder import MAX_BITRATE_BPS
+from encoder.weight_publisher import WeightPublisher
 from encoder.window_watch import WindowWatch
 from stream.backoff import Backoff, BackoffConfig
 from stream.config import is_loopback
@@ -70,6 +72,7 @@ async def _send(config: SenderConfig) -> None:
     """
     if config.adapt != "off":
         await asyncio.to_thread(check_trainable, config.adapt)
+    profiles = await asyncio.to_thread(read_profiles, config.profiles)
     source = await call_in_daemon(
         lambda: open_source(config.source), name="open source", discard=lambda late: late.close()
     )
@@ -81,6 +84,7 @@ async def _send(config: SenderConfig) -> None:
     )
     capture = CaptureThread(source, sizing=sizing, duration_s=config.duration_s)
     adaptation = None if config.adapt == "off" else _adaptation(config)
+    weights = WeightPublisher(profiles, budget_bps=config.adapt_budget_bps)
     backoff, was_connected = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S)), False
 
     def on_connected() -> None:
@@ -91,7 +95,9 @@ async def _send(config: SenderConfig) -> None:
     try:
         while not capture.finished.is_set():
             try:
-                await _one_session(config, capture, source, adaptation, on_connected=on_connected)
+                await _one_session(
+                    config, capture, source, adaptation, weights, on_connected=on_connected
+                )
             except (PeerError, ConfigError) as error:
                 # What worked before is not for the user to correct: a proxy, say, answers 404
                 # while the receiver behind it starts again.
@@ -124,6 +130,7 @@ async def _one_session(
     capture: CaptureThread,
     source: Source,
     adaptation: Adaptation | None,
+    weights: WeightPublisher,
     *,
     on_connected: Callable[[], None],
 ) -> None:
@@ -154,7 +161,8 @@ async def _one_session(
         start_bps=config.bitrate_bps or AUTO_START_BPS,
         max_bps=config.bitrate_bps or MAX_BITRATE_BPS,
     )
-    peer = SendingPeer(video, audio, scope, with_weights=adaptation is not None)
+    with_weights = adaptation is not None or bool(config.profiles)
+    peer = SendingPeer(video, audio, scope, with_weights=with_weights)
     if adaptation is not None:
         adaptation.begin(peer.weights)
     is_explained = not config.explain
@@ -166,12 +174,16 @@ async def _one_session(
             _log.info("publishing to %s", config.whip)
             capture.sizing.follow(rate.wire_bps, codec=peer.stats().codec)
             capture.start()
+            weights.begin_session(peer.weights, now_ms=1000 * time.monotonic())
             with StatusLine(sys.stderr) as status:
                 while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
                     stats, now_ms = peer.stats(), 1000 * time.monotonic()
                     if adaptation is not None:
                         adaptation.poll(now_ms=now_ms)
                         rate.reserved_bps = adaptation.reserved_bps
+                    elif config.profiles:
+                        weights.poll(now_ms=now_ms)
+                        rate.reserved_bps = weights.sending_bps
                     if (target_bps := encoder.counts.target_bps) > 0:
                         # What deltas take for a while is no reason for another size.
                         capture.sizing.follow(

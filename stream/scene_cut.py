@@ -83,11 +83,13 @@ def _thumbnail(frame: Frame) -> _Thumbnail:
     """Mean luma of (36, 64) blocks, or of single samples in frames smaller than that."""
     rows = min(frame.size.height, THUMBNAIL_ROWS)
     columns = min(frame.size.width, THUMBNAIL_COLUMNS)
-    block_height, block_width = frame.size.height // rows, frame.size.width // columns
-    used = frame.y[: rows * block_height, : columns * block_width]
-    blocks = used.reshape(rows, block_height, columns, block_width)
-    every = max(1, block_height // 4)  # four lines of a block tell its mean well enough
-    return np.asarray(blocks[:, ::every].mean(axis=(1, 3)), np.float32)
+    height, width = frame.size.height // rows, frame.size.width // columns
+    used = frame.y[: rows * height, : columns * width].reshape(rows, height, columns * width)
+    every = max(1, height // 4)  # four lines of a block tell its mean well enough
+    lines = used[:, ::every].sum(axis=1, dtype=np.uint16)  # in integers: four times as fast
+    sums = lines.reshape(rows, columns, width).sum(axis=2, dtype=np.uint32)
+    count = len(range(0, height, every)) * width
+    return np.asarray(sums / np.float32(count), np.float32)
 
 
 def _shows_something_else(previous: _Thumbnail, current: _Thumbnail, limit: float) -> bool:

@@ -22,10 +22,10 @@ Changes = Mapping[str, NDArray[np.float32]]
 class WeightChain:
     """How far the weights of one model are from those it was published with."""
 
-    def __init__(self, base_sha256: str) -> None:
-        """base_sha256: of the model artefact."""
+    def __init__(self, base_sha256: str, *, after: int | None = None) -> None:
+        """base_sha256: of the model artefact. after: the number that all deltas must be above."""
         self._base_sha256 = base_sha256
-        self._sequence: int | None = None
+        self._sequence = after
         self._digest: str | None = None
         self._changes: Changes = MappingProxyType({})
 
@@ -36,7 +36,7 @@ class WeightChain:
 
     @property
     def sequence(self) -> int | None:
-        """Of the last delta; None before the first."""
+        """Of the last delta; before the first, the one that all must be above, or None."""
         return self._sequence
 
     @property

@@ -22,9 +22,14 @@ from stream.weight_messages import (
     model_told,
     pieces_of,
     restores_with,
+    useless,
+    useless_digest,
 )
 
 _log = logging.getLogger(__name__)
+
+USELESS_KEPT = 256
+"""Digests that are remembered of what a receiver cannot use."""
 
 DELTAS_WAITING = 4
 """Complete deltas that nobody has taken; more push the oldest out."""
@@ -42,12 +47,25 @@ class ReceivingWeights:
         self._connection, self._on_misuse = connection, on_misuse
         self._channel: RTCDataChannel | None = None
         self._assembler = DeltaAssembler()
+        self._is_wanted = True
         connection.on("datachannel", self._on_channel)
+
+    def refuse(self) -> None:
+        """Take no weights: the publisher's channel is closed as soon as it is there."""
+        self._is_wanted = False
+        self.deltas.close()
 
     def ask_for_state(self) -> None:
         """Ask the publisher for a state; nothing happens where it has no channel open."""
+        self._say(WANT_STATE)
+
+    def call_useless(self, digest: str) -> None:
+        """Tell the publisher not to send the delta with this digest again."""
+        self._say(useless(digest))
+
+    def _say(self, message: bytes) -> None:
         if self._channel is not None and self._channel.readyState == "open":
-            self._channel.send(WANT_STATE)
+            self._channel.send(message)
 
     def tell_model(self, base_sha256: str) -> bool:
         """Tell the publisher which model restores its stream; False where it has no channel."""
@@ -75,7 +93,7 @@ class ReceivingWeights:
         self.deltas.close()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label != CHANNEL or self._channel is not None:
+        if channel.label != CHANNEL or self._channel is not None or not self._is_wanted:
             _log.debug("a data channel %r is of no use here", channel.label[:40])
             channel.close()
             return
@@ -103,6 +121,8 @@ class SendingWeights:
         """Whether the receiver has asked for a state; for whoever sends one to take back."""
         self.model: str | None = None
         """SHA-256 of the model that the receiver restores with; None until it said so."""
+        self.useless: set[str] = set()
+        """Digests of deltas that the receiver says it can never use."""
         self._number = 0
         self._channel = connection.createDataChannel(CHANNEL, ordered=True)
         self._channel.on("message", self._on_message)
@@ -111,6 +131,11 @@ class SendingWeights:
     def is_open(self) -> bool:
         """Whether the other end takes weights."""
         return bool(self._channel.readyState == "open")
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the other end has closed the channel: it takes no weights."""
+        return self._channel.readyState in ("closing", "closed")
 
     @property
     def waiting_bytes(self) -> int:
@@ -130,3 +155,6 @@ class SendingWeights:
     def _on_message(self, message: str | bytes) -> None:
         self.is_state_wanted |= is_state_wanted(message)
         self.model = model_told(message) or self.model
+        digest = useless_digest(message)
+        if digest is not None and len(self.useless) < USELESS_KEPT:
+            self.useless.add(digest)

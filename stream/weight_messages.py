@@ -6,6 +6,10 @@ are binary, numbers little-endian:
     publisher -> receiver   1, version, number u32, index u16, count u16, then a piece of a delta
     receiver -> publisher   2, version: send a state, what is there cannot be continued
     receiver -> publisher   3, version, SHA-256 of the model that it restores with: 32 bytes
+    receiver -> publisher   4, version, digest: this delta will never be of use here
+
+Publishers let messages pass that they do not know; receivers refuse them. A receiver that takes no
+weights at all closes the channel.
 
 A delta travels in `count` pieces with the same number, one after another, so that the publisher can
 spread them over the time that its bit budget asks for. Each fits into one packet.
@@ -16,7 +20,8 @@ from __future__ import annotations
 import struct
 
 from stream.errors import DeltaRefused
-from stream.weight_delta import DIGEST_BYTES, DeltaLimits
+from stream.weight_delta import DeltaLimits
+from stream.weight_delta_head import DIGEST_BYTES
 
 CHANNEL = "edvr-weights"
 VERSION = 1
@@ -26,11 +31,23 @@ LIVE_LIMITS = DeltaLimits(max_bytes=1 << 19)
 PIECE_BYTES = 1100
 """An SCTP packet of aiortc carries 1172 bytes."""
 
-_PIECE, _WANT_STATE, _RESTORES_WITH = 1, 2, 3
+_PIECE, _WANT_STATE, _RESTORES_WITH, _USELESS = 1, 2, 3, 4
 _HEAD = struct.Struct("<BBIHH")
 _MODEL = struct.Struct(f"<BB{DIGEST_BYTES}s")
 
 WANT_STATE = bytes((_WANT_STATE, VERSION))
+
+
+def useless(digest: str) -> bytes:
+    """The message that says that the delta with this digest will never be of use."""
+    return bytes((_USELESS, VERSION)) + bytes.fromhex(digest)
+
+
+def useless_digest(message: object) -> str | None:
+    """Of the delta that this message from a receiver says is of no use; None for others."""
+    if not isinstance(message, bytes) or len(message) != 2 + DIGEST_BYTES:
+        return None
+    return message[2:].hex() if message[:2] == bytes((_USELESS, VERSION)) else None
 
 
 def is_state_wanted(message: object) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from decoder.adapted_artefact import adaptable_shapes
 from decoder.artefact import Artefact
-from decoder.weight_profile import ProfileInfo, encode_profile
+from stream.profile_file import ProfileInfo, encode_profile
 from stream.weight_delta import DeltaHeader, QuantisedTensor, encode_delta
 
 

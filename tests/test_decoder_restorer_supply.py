@@ -57,7 +57,7 @@ async def test_every_stream_gets_the_profile_that_was_given(
 ) -> None:
     path = tmp_path / "show.profile"
     path.write_bytes(profile_for(artefact))
-    supply = RestorerSupply(_config(artefact), profile=str(path))
+    supply = RestorerSupply(_config(artefact), profiles=(str(path),))
     await supply.open()
     for _ in range(2):  # the one that was opened in advance, and another
         restorer = supply.take()()
@@ -72,7 +72,7 @@ async def test_a_profile_for_another_model_stops_the_receiver(
 ) -> None:
     path = tmp_path / "show.profile"
     path.write_bytes(profile_for(write_tiny_artefact(tmp_path / "other-x2", scale=4)))
-    supply = RestorerSupply(_config(artefact), profile=str(path))
+    supply = RestorerSupply(_config(artefact), profiles=(str(path),))
     with pytest.raises(ConfigError, match="is for other-x2 version 1, not for tiny-x2"):
         await supply.open()
     supply.close()

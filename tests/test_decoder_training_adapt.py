@@ -16,9 +16,10 @@ from decoder.training.artefact_network import live_network
 from decoder.training.cli import app
 from decoder.training.delta_training import DeltaSettings, changed_weights
 from decoder.training.publish import run_network
-from decoder.weight_profile import LIMITS, Profile, decode_profile
+from decoder.weight_profile import profile_weights
 from stream.command_line import run_command
 from stream.errors import ConfigError
+from stream.profile_file import LIMITS, Profile, decode_profile
 from stream.weight_delta import decode_delta
 from tests.training_media import write_footage
 
@@ -152,7 +153,7 @@ def test_the_command_writes_a_profile_that_restores_as_training_did(
     assert [rung["codec"] for rung in told["rungs"]] == ["h264"]
 
     shapes = adaptable_shapes(shipped)
-    adapted = adapt_artefact(shipped, profile.weights(shapes))
+    adapted = adapt_artefact(shipped, profile_weights(profile, shapes))
     delta = decode_delta(profile.delta, limits=LIMITS, expected_shapes=shapes)
     network = live_network(shipped)
     network.load_state_dict(changed_weights(network, delta.tensors))

@@ -194,7 +194,7 @@ async def test_a_publisher_that_leaves_takes_its_weights_with_it_and_the_profile
         model=str(tiny.folder),
         backend="onnxruntime",
         threads=1,
-        profile=str(tmp_path / "show.profile"),
+        profiles=(str(tmp_path / "show.profile"),),
     )
     async with running(config) as receiver:
         assert receiver.url is not None

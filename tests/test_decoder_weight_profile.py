@@ -9,14 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoder.weight_profile import (
-    MAX_PROFILE_BYTES,
-    ProfileInfo,
-    decode_profile,
-    describe_profile,
-    encode_profile,
-)
+from decoder.weight_profile import describe_profile, profile_weights
 from stream.errors import DeltaRefused
+from stream.profile_file import MAX_PROFILE_BYTES, ProfileInfo, decode_profile, encode_profile
 from tests.weight_deltas import BASE, SHAPES, quantised, sealed, state, step
 
 INFO = ProfileInfo(
@@ -34,7 +29,7 @@ def test_a_profile_comes_back_as_it_was_written() -> None:
     profile = decode_profile(data)
     assert profile.info == INFO
     assert profile.header.base_sha256 == BASE
-    weights = profile.weights(SHAPES)
+    weights = profile_weights(profile, SHAPES)
     assert weights.base_sha256 == BASE
     assert weights.valid_from_pts is None
     assert weights.label == "profile Evening news"

@@ -20,9 +20,10 @@ from decoder.backends.engine_pool import EnginePool
 from decoder.config import RestorerConfig
 from decoder.restorer import Restorer
 from decoder.tier_switch import FADE_FRAMES
-from decoder.weight_profile import decode_profile
+from decoder.weight_profile import profile_weights
 from stream.errors import DeltaRefused
 from stream.frame import CLOCK_HZ, Frame, Size
+from stream.profile_file import decode_profile
 from tests.profiles import profile_for
 from tests.tiny_artefact import LIFT, MEAN, expected_planes, textured_frame, write_tiny_artefact
 
@@ -50,7 +51,7 @@ def weights_of(
     artefact: Artefact, *, scale: float = 0.03125, seed: int | None = None, pts: int | None = None
 ) -> AdaptedWeights:
     profile = decode_profile(profile_for(artefact, scale=scale, seed=seed))
-    return replace(profile.weights(adaptable_shapes(artefact)), valid_from_pts=pts)
+    return replace(profile_weights(profile, adaptable_shapes(artefact)), valid_from_pts=pts)
 
 
 def frame_of(number: int) -> Frame:

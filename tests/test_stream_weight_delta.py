@@ -88,7 +88,7 @@ def test_names_and_shapes_that_the_model_lacks_are_not_written() -> None:
         (b"GIF89a" + bytes(200), "not a weight delta"),
         (state()[:-1], "checksum"),
         (state() + b"x", "checksum"),
-        (sealed(state()[:4] + b"\x02" + state()[5:-32]), "version 2"),
+        (sealed(state()[:4] + b"\x03" + state()[5:-32]), "version 3"),
         (sealed(state()[:5] + b"\x01" + state()[6:-32]), "neither a state nor a step"),
         (sealed(state()[:-40]), "cut off|add up"),
         (with_scale(state(), float("nan")), "positive float32"),

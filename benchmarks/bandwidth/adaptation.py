@@ -11,7 +11,7 @@ from benchmarks.bandwidth.points import Point, ProfiledArtefact
 from benchmarks.bandwidth.summary import Family, family_curve
 from decoder.model_choice import AUTO
 from decoder.profile_source import base_model, load_profile, weights_for
-from decoder.weight_profile import Profile
+from stream.profile_file import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from decoder.training.adaptation_windows import AdaptationWindows
 from decoder.training.artefact_network import live_network
 from decoder.training.delta_training import DeltaSettings, DeltaTraining, changed_weights
 from stream.errors import ConfigError
+from stream.scene_signature import Scene, telling
 from stream.weight_delta import (
     DeltaHeader,
     DeltaLimits,
@@ -129,7 +130,9 @@ def adapt(
                 if since >= PATIENCE:
                     break
         report(min(1.0, reached), looks[-1] if looks else None)
-    coded = encode_delta(DeltaHeader(base_sha256=artefact.sha256), best, expected_shapes=shapes)
+    scene = Scene(number=0, signatures=telling(windows.looks)) if windows.looks else None
+    header = DeltaHeader(base_sha256=artefact.sha256, scene=scene)
+    coded = encode_delta(header, best, expected_shapes=shapes)
     # What is proven is what a receiver will have read, not what was meant.
     read = decode_delta(coded, limits=DeltaLimits(), expected_shapes=shapes).tensors
     return Adaptation(

@@ -20,8 +20,8 @@ from decoder.training.adaptation_windows import AdaptationWindows, coding_of, cu
 from decoder.training.clip_reader import find_clips
 from decoder.training.delta_training import DeltaSettings
 from decoder.training.machine import machine, versions
-from decoder.weight_profile import MAX_TEXT, ProfileInfo, encode_profile
 from stream.errors import ConfigError
+from stream.profile_file import MAX_TEXT, ProfileInfo, encode_profile
 
 NO_GAIN = 1
 """Exit status when the model did not get better, and nothing was written."""

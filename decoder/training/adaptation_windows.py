@@ -24,6 +24,7 @@ from decoder.training.corpus import (
 from decoder.training.samples import Sample
 from stream.errors import ConfigError
 from stream.frame import Frame
+from stream.scene_signature import Signature, signature_of
 
 PATCH = 192
 """HR side of a training patch: whole macroblocks of the LR at every scale."""
@@ -42,11 +43,15 @@ Rung = tuple[str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptationWindows:
-    """What was cut: patches to train on and to choose by, whole pictures to prove by."""
+    """What was cut: patches to train on and to choose by, whole pictures to prove by.
+
+    looks: signatures of what is trained on, one a second.
+    """
 
     train: list[Sample] = field(default_factory=list)
     choose: list[Sample] = field(default_factory=list)
     prove: list[tuple[Rung, Sample]] = field(default_factory=list)
+    looks: list[Signature] = field(default_factory=list)
 
 
 def coding_of(
@@ -94,6 +99,8 @@ def cut_windows(
             raise ConfigError(
                 f"{piece.clip} is {hr[0].size}, smaller than a patch of {coding.patch}"
             )
+        every = max(1, round(rate))
+        windows.looks.extend(signature_of(hr[at]) for at in piece.train[::every])
         with TemporaryDirectory(prefix="edvr-adapt-") as scratch:
             coded = code_shot(hr, rate, Path(scratch), coding)
         for rung, lr in zip(rungs, coded, strict=True):
