@@ -64,7 +64,8 @@ class SceneWeights:
         self._shelf = shelf
         self._kept: dict[str, _Kept] = {}
         self._opening: tuple[str, AdaptedWeights, Size, Future[_Own]] | None = None
-        self._retired: list[_Own] = []
+        self._retired: list[_Own] = []  # not to be used from the next frame on
+        self._unused: list[_Own] = []
         self._size: Size | None = None
         self._shown: str | None = None
         self._frames = self._looked = self._strange = 0
@@ -72,7 +73,7 @@ class SceneWeights:
     @property
     def is_used(self) -> bool:
         """Whether any scene has weights, or had some that are not closed yet."""
-        return bool(self._kept or self._retired or self._opening)
+        return bool(self._kept or self._retired or self._unused or self._opening)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -108,10 +109,11 @@ class SceneWeights:
     def prepare(self, lr_size: Size, *, pts: int) -> None:
         """Open what is to be opened, and close what is not used any more.
 
-        Call it only when nothing but `networks` is in use.
+        Call it only when nothing but what `networks` gave last is in use.
         """
-        while self._retired:
-            self._shelf.discard_beside(tuple(self._retired.pop().values()))
+        while self._unused:
+            self._shelf.discard_beside(tuple(self._unused.pop().values()))
+        self._unused, self._retired = self._retired, []  # may be in use until this frame
         if lr_size != self._size:
             self._size = lr_size
             for kept in self._kept.values():
@@ -159,8 +161,9 @@ class SceneWeights:
                 self._retired.append(opening.result())
         self._opening = None
         self.forget_all()
-        while self._retired:
-            self._shelf.discard(tuple(self._retired.pop().values()))
+        for own in (*self._retired, *self._unused):
+            self._shelf.discard(tuple(own.values()))
+        self._retired, self._unused = [], []
 
     def _show(self, key: str | None) -> None:
         self._strange = 0

@@ -54,6 +54,8 @@ class ReceivingWeights:
         """Take no weights: the publisher's channel is closed as soon as it is there."""
         self._is_wanted = False
         self.deltas.close()
+        if self._channel is not None:
+            self._channel.close()
 
     def ask_for_state(self) -> None:
         """Ask the publisher for a state; nothing happens where it has no channel open."""

@@ -9,6 +9,7 @@ import numpy as np
 from decoder.adapted_artefact import adaptable_shapes
 from decoder.artefact import Artefact
 from stream.profile_file import ProfileInfo, encode_profile
+from stream.scene_signature import Scene
 from stream.weight_delta import DeltaHeader, QuantisedTensor, encode_delta
 
 
@@ -21,6 +22,7 @@ def delta_for(
     parent: str | None = None,
     valid_from_pts: int | None = None,
     only: tuple[str, ...] = (),
+    scene: Scene | None = None,
 ) -> bytes:
     """Every weight (or `only` some) changes by `scale`, or with a `seed` by it or its negative."""
     rng = None if seed is None else np.random.default_rng(seed)
@@ -37,11 +39,18 @@ def delta_for(
         sequence=sequence,
         parent=parent,
         valid_from_pts=valid_from_pts,
+        scene=scene,
     )
     return encode_delta(header, tensors, expected_shapes=shapes)
 
 
-def profile_for(artefact: Artefact, *, scale: float = 0.03125, seed: int | None = None) -> bytes:
+def profile_for(
+    artefact: Artefact,
+    *,
+    scale: float = 0.03125,
+    seed: int | None = None,
+    scene: Scene | None = None,
+) -> bytes:
     """The file of a profile whose delta is as `delta_for` makes it."""
     info = ProfileInfo(
         name="a test",
@@ -51,4 +60,4 @@ def profile_for(artefact: Artefact, *, scale: float = 0.03125, seed: int | None 
         licence="CC0-1.0",
         gains={"psnr_y_db": 0.25},
     )
-    return encode_profile(info, delta_for(artefact, scale=scale, seed=seed))
+    return encode_profile(info, delta_for(artefact, scale=scale, seed=seed, scene=scene))

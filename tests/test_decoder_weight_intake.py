@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 
 from decoder import weight_intake
+from decoder.adapted_artefact import AdaptedWeights, ShownScene, own_weights
 from decoder.artefact import Artefact
 from decoder.receiver import Receiver
-from decoder.weight_intake import WeightIntake
+from decoder.weight_intake import NotForUs, WeightIntake
+from decoder.weight_mailbox import MAX_WAITING, WeightMailbox
 from stream.buffer import LatestBuffer
 from stream.errors import DeltaRefused, EdvrError
 from stream.frame import Frame
 from stream.peer import NetworkScope, SendingPeer
+from stream.scene_signature import MAX_SCENES, SIGNATURE_BYTES, Scene, Signature
 from stream.tracks import SendingVideo
 from stream.weight_channel import SendingWeights
 from stream.weight_messages import LIVE_LIMITS
@@ -79,6 +82,87 @@ def test_weights_for_models_that_are_not_here_are_refused(tiny: Artefact, tmp_pa
         both.take(delta_for(other, sequence=1))
 
 
+def scene(number: int, *looks: int) -> Scene:
+    """A scene with made-up signatures."""
+    signatures = (np.random.default_rng(look).bytes(SIGNATURE_BYTES) for look in looks)
+    return Scene(number=number, signatures=tuple(map(Signature, signatures)))
+
+
+def test_each_scene_has_a_chain_of_its_own(tiny: Artefact) -> None:
+    intake = WeightIntake(lambda: {tiny.sha256: tiny})
+    states = [delta_for(tiny, sequence=number, scene=scene(number, number)) for number in (0, 1)]
+    taken = [intake.take(state) for state in states]
+    assert [each.label for each in taken] == [
+        "the sender's weights 0 for scene 0",
+        "the sender's weights 1 for scene 1",
+    ]
+    assert taken[0].scene is not None
+    assert taken[1].scene is not None
+    assert taken[0].scene.key != taken[1].scene.key
+    assert taken[0].scene.signatures == scene(0, 0).signatures
+    follower = delta_for(tiny, sequence=2, parent=digest_of(states[0]), scene=scene(0))
+    followed = intake.take(follower)
+    assert followed.scene == taken[0].scene  # what it looks like was told before
+    for name, change in followed.changes.items():
+        assert np.array_equal(change, 2 * taken[0].changes[name])
+    for stranger in (scene(1), None):
+        with pytest.raises(DeltaRefused, match="did not arrive"):
+            intake.take(delta_for(tiny, sequence=9, parent=digest_of(follower), scene=stranger))
+    with pytest.raises(DeltaRefused, match="what their scene looks like"):
+        intake.take(delta_for(tiny, sequence=10, scene=scene(7)))
+    assert intake.take(delta_for(tiny, sequence=0)).scene is None
+
+
+def test_few_chains_are_kept_and_none_can_be_played_again(tiny: Artefact) -> None:
+    intake = WeightIntake(lambda: {tiny.sha256: tiny})
+    first = delta_for(tiny, sequence=5, scene=scene(0, 0))
+    intake.take(first)
+    for number in range(1, MAX_SCENES + 2):
+        intake.take(delta_for(tiny, sequence=number, scene=scene(number, number)))
+    assert len(intake._lines) == MAX_SCENES + 1
+    with pytest.raises(DeltaRefused, match="did not arrive"):
+        intake.take(delta_for(tiny, sequence=6, parent=digest_of(first), scene=scene(0, 0)))
+    with pytest.raises(DeltaRefused, match="old"):
+        intake.take(first)
+    intake.take(delta_for(tiny, sequence=7, scene=scene(0, 0)))
+
+
+def test_weights_that_will_never_fit_are_told_from_those_that_may_yet(
+    tiny: Artefact, tmp_path: Path
+) -> None:
+    intake = WeightIntake(lambda: {tiny.sha256: tiny})
+    other = delta_for(write_tiny_artefact(tmp_path / "other-x2", scale=4))
+    with pytest.raises(NotForUs) as refusal:
+        intake.take(other)
+    assert refusal.value.digest == digest_of(other)
+    for data in (other[:-1], b"", delta_for(tiny, sequence=4, parent="ab" * 32)):
+        with pytest.raises(DeltaRefused) as other_refusal:
+            intake.take(data)
+        assert not isinstance(other_refusal.value, NotForUs)
+
+
+def test_what_waits_for_the_restorer_is_the_latest_of_each_scene(tiny: Artefact) -> None:
+    def weights(label: str, key: str | None = None, *, anew: bool = False) -> AdaptedWeights:
+        shown = None if key is None else ShownScene(key=key, signatures=scene(0, 1).signatures)
+        own = own_weights(tiny.sha256)
+        return dataclasses.replace(own, label=label, scene=shown, starts_anew=anew)
+
+    box = WeightMailbox()
+    assert box.take() == []
+    box.put(weights("a", "one"), weights("usual"), weights("b", "two"), weights("c", "one"))
+    assert [each.label for each in box.take()] == ["c", "usual", "b"]
+    assert box.take() == []
+    box.put(weights("a", "one"), weights("own", anew=True), weights("d", "one"), weights("new"))
+    taken = box.take()
+    assert [(each.label, each.starts_anew) for each in taken] == [("new", True), ("d", False)]
+    box.put(weights("own", anew=True))
+    for number in range(2 * MAX_WAITING):
+        box.put(weights(str(number), str(number)))
+    taken = box.take()
+    assert len(taken) == MAX_WAITING
+    assert (taken[0].label, taken[-1].label) == ("own", str(2 * MAX_WAITING - 1))
+
+
 def test_deltas_damaged_on_the_way_change_nothing(tiny: Artefact) -> None:
     intake = WeightIntake(lambda: {tiny.sha256: tiny})
     state = delta_for(tiny)
@@ -119,7 +203,7 @@ async def publishing(url: str, token: str | None = None) -> AsyncIterator[Publis
         async with WhipClient(url, token) as client:
             await peer.set_answer(await client.publish(await peer.create_offer()))
             await peer.wait_connected()
-            await until(lambda: weights.is_open)
+            await until(lambda: weights.is_open or weights.is_refused)
             yield Publishing(pictures, weights)
     finally:
         await peer.close()
@@ -216,9 +300,9 @@ async def test_weights_are_not_taken_where_they_are_not_wanted(tiny: Artefact) -
         assert receiver.url is not None
         played = Played(receiver)
         async with publishing(receiver.url) as publisher:
-            delta = delta_for(tiny)
-            publisher.send(delta)
-            await played.until(publisher, model="tiny-x2", weight_bytes=len(delta) + 10)
+            await until(lambda: publisher.weights.is_refused)  # which saves the publisher's bits
+            publisher.send(delta_for(tiny))
+            await played.until(publisher, model="tiny-x2", weight_bytes=0)
             for _ in range(10):
                 await played.until(publisher, weights=None)
                 await asyncio.sleep(0.02)

@@ -1,7 +1,8 @@
 """What the sender does when the endpoint answers in every way it can; a real receiving peer."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -11,8 +12,10 @@ from encoder.sender import run
 from stream.errors import ConfigError
 from stream.frame import Size
 from stream.peer import NetworkScope, ReceivingPeer
+from stream.weight_delta import read_header
 from tests.http_sessions import http_server
 from tests.live_peers import until
+from tests.weight_deltas import BASE, profile_of, state
 
 
 @dataclass(kw_only=True)
@@ -88,6 +91,44 @@ async def test_once_it_was_connected_even_a_404_is_only_a_reason_to_try_again() 
         await until(lambda: endpoint.deletes >= 1)
         await endpoint.close()
     assert endpoint.posts == 3
+
+
+async def test_profiles_are_sent_beside_the_pictures_and_again_to_a_receiver_that_starts_anew(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "show.profile"
+    path.write_bytes(profile_of(state(5)))
+    endpoint = _Endpoint(answers=[201])
+    async with http_server(endpoint.handle) as base_url:
+        config = replace(_config(base_url), profiles=(path,), adapt_budget_bps=100_000)
+        sending = asyncio.create_task(run(config))
+        async with asyncio.timeout(60):
+            for session in range(2):
+                while len(endpoint.peers) <= session:  # noqa: ASYNC110 (no event for it)
+                    await asyncio.sleep(0.02)
+                peer = endpoint.peers[session]
+                delta = await peer.weights.deltas.get_async()
+                header = read_header(delta)
+                assert header.is_state
+                assert (header.sequence, header.scene) == (session, None)
+                assert header.base_sha256 == BASE
+                await peer.video.get_async()
+                assert peer.stats().weight_bytes_received > len(delta)
+                await peer.close()
+        sending.cancel()
+        await sending
+        await endpoint.close()
+
+
+async def test_a_profile_that_cannot_be_read_ends_the_sender_before_it_connects(
+    tmp_path: Path,
+) -> None:
+    endpoint = _Endpoint(answers=[201])
+    async with http_server(endpoint.handle) as base_url:
+        config = replace(_config(base_url), profiles=(tmp_path / "none.profile",))
+        with pytest.raises(ConfigError, match=r"cannot read profile .*none\.profile"):
+            await run(config)
+    assert endpoint.posts == 0
 
 
 async def test_a_cancelled_sender_ends_its_session_and_leaves_nothing_behind() -> None:

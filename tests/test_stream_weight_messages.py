@@ -17,6 +17,8 @@ from stream.weight_messages import (
     model_told,
     pieces_of,
     restores_with,
+    useless,
+    useless_digest,
 )
 
 
@@ -87,6 +89,15 @@ def test_junk_is_refused_or_ignored() -> None:
             assembler.push(bytes(damaged))
     for piece in pieces_of(b"whole", 77):
         assert assembler.push(piece) == b"whole"
+
+
+def test_what_is_of_no_use_is_named_and_nothing_else_is_taken_for_it() -> None:
+    digest = "ab" * 32
+    assert useless_digest(useless(digest)) == digest
+    for message in (b"", "text", WANT_STATE, useless(digest)[:-1], useless(digest) + b"x", None):
+        assert useless_digest(message) is None
+    assert useless_digest(b"\x04\x02" + bytes(32)) is None
+    assert not is_state_wanted(useless(digest))
 
 
 def test_a_request_for_a_state_is_told_from_all_else() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stream.profile_file import ProfileInfo, encode_profile
+from stream.scene_signature import SIGNATURE_BYTES, Scene, Signature
 from stream.weight_delta import DeltaHeader, QuantisedTensor, encode_delta
 
 SHAPES = {
@@ -42,10 +44,31 @@ def state(sequence: int = 0, *, seed: int = 0, valid_from_pts: int | None = None
     return encode_delta(header, quantised(seed=seed), expected_shapes=SHAPES)
 
 
+def scene_state(sequence: int = 0, *, number: int = 3, seed: int = 0, looks: int = 2) -> bytes:
+    """A state for one scene of the stream."""
+    data = (np.random.default_rng(look).bytes(SIGNATURE_BYTES) for look in range(looks))
+    scene = Scene(number=number, signatures=tuple(map(Signature, data)))
+    header = DeltaHeader(base_sha256=BASE, sequence=sequence, scene=scene)
+    return encode_delta(header, quantised(seed=seed), expected_shapes=SHAPES)
+
+
 def step(sequence: int, parent: str, *, seed: int = 1) -> bytes:
     """A step that follows `parent`."""
     header = DeltaHeader(base_sha256=BASE, sequence=sequence, parent=parent)
     return encode_delta(header, quantised(seed=seed), expected_shapes=SHAPES)
+
+
+def profile_of(delta: bytes) -> bytes:
+    """The file of a profile with this state."""
+    info = ProfileInfo(
+        name="Evening news",
+        base_model="live-xs-x2",
+        base_version="2",
+        trained_on="last week",
+        licence="CC0-1.0",
+        gains={},
+    )
+    return encode_profile(info, delta)
 
 
 def sealed(body: bytes) -> bytes:
