@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
+
+from benchmarks.svg_shapes import document, line, rect, text
 
 WIDTH, LEFT, RIGHT, TOP = 960, 60, 20, 40
 LATENCY_HEIGHT, TIERS_HEIGHT, GAP = 240, 90, 40
@@ -32,19 +33,19 @@ def plot(figures: dict[str, Any]) -> str:
     tiers_top = TOP + LATENCY_HEIGHT + GAP
     height = tiers_top + TIERS_HEIGHT + 60
     shapes = [
-        _rect(x(begin_s), TOP, x(end_s) - x(begin_s), tiers_top + TIERS_HEIGHT - TOP, "#fed7d7"),
-        _text(x(begin_s) + 4, TOP + 14, f"{figures['neighbours']} busy beside it"),
-        _text(LEFT, 20, _title(figures)),
-        _line([(x(0), y(limit)), (x(seconds), y(limit))], "#c53030", dashes="6 4"),
-        _text(LEFT + 4, y(limit) - 4, f"limit {limit:g} ms", colour="#c53030"),
+        rect(x(begin_s), TOP, x(end_s) - x(begin_s), tiers_top + TIERS_HEIGHT - TOP, "#fed7d7"),
+        text(x(begin_s) + 4, TOP + 14, f"{figures['neighbours']} busy beside it"),
+        text(LEFT, 20, _title(figures)),
+        line([(x(0), y(limit)), (x(seconds), y(limit))], "#c53030", dashes="6 4"),
+        text(LEFT + 4, y(limit) - 4, f"limit {limit:g} ms", colour="#c53030"),
     ]
     for ms in range(0, int(top_ms) + 1, _grid(top_ms)):
         shapes += [
-            _line([(LEFT, y(ms)), (WIDTH - RIGHT, y(ms))], "#e2e8f0"),
-            _text(LEFT - 8, y(ms) + 4, f"{ms} ms", anchor="end"),
+            line([(LEFT, y(ms)), (WIDTH - RIGHT, y(ms))], "#e2e8f0"),
+            text(LEFT - 8, y(ms) + 4, f"{ms} ms", anchor="end"),
         ]
     for name, colour in (("p95_ms", "#1a202c"), ("p50_ms", "#718096")):
-        shapes.append(_line([(x(each["at_s"]), y(each[name])) for each in moments], colour))
+        shapes.append(line([(x(each["at_s"]), y(each[name])) for each in moments], colour))
     shapes += _drops(moments, x)
     colours = tier_colours(moments)
     step = x(0.5) - x(0)
@@ -53,19 +54,14 @@ def plot(figures: dict[str, Any]) -> str:
         for name, colour in colours.items():
             part = TIERS_HEIGHT * moment["by_tier"].get(name, 0) / frames
             bottom -= part
-            shapes.append(_rect(x(moment["at_s"]), bottom, step, part, colour))
+            shapes.append(rect(x(moment["at_s"]), bottom, step, part, colour))
     at = float(LEFT)
     for name, colour in {**colours, "p95": "#1a202c", "p50": "#718096"}.items():
-        shapes += [_rect(at, height - 24, 12, 12, colour), _text(at + 16, height - 14, name)]
+        shapes += [rect(at, height - 24, 12, 12, colour), text(at + 16, height - 14, name)]
         at += 40 + 8 * len(name)
     for at_s in range(0, int(seconds) + 1, 10):
-        shapes.append(_text(x(at_s), height - 42, f"{at_s} s", anchor="middle"))
-    body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"'
-        f' font-family="sans-serif" font-size="12">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
-    )
+        shapes.append(text(x(at_s), height - 42, f"{at_s} s", anchor="middle"))
+    return document(WIDTH, height, shapes)
 
 
 def tier_colours(moments: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -92,7 +88,7 @@ def _title(figures: dict[str, Any]) -> str:
 
 def _drops(moments: Sequence[dict[str, Any]], x: Callable[[float], float]) -> list[str]:
     return [
-        _text(x(each["at_s"]), TOP + LATENCY_HEIGHT + 16, f"-{each['dropped']}", colour="#c53030")
+        text(x(each["at_s"]), TOP + LATENCY_HEIGHT + 16, f"-{each['dropped']}", colour="#c53030")
         for each in moments
         if each["dropped"]
     ]
@@ -100,20 +96,3 @@ def _drops(moments: Sequence[dict[str, Any]], x: Callable[[float], float]) -> li
 
 def _grid(top_ms: float) -> int:
     return next(step for step in (10, 20, 50, 100, 200, 500, 1000, 10_000) if top_ms / step <= 12)
-
-
-def _rect(x: float, y: float, width: float, height: float, fill: str) -> str:
-    return (
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>'
-    )
-
-
-def _line(points: Sequence[tuple[float, float]], colour: str, *, dashes: str = "") -> str:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    style = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.2"{style}/>'
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start", colour: str = "#4a5568") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text {place} fill="{colour}">{escape(text)}</text>'

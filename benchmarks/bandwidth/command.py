@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from benchmarks.bandwidth.config import BandwidthConfig
+from benchmarks.bandwidth.config import ONLINE, BandwidthConfig
 from benchmarks.bandwidth.report import headline_rows, write_report
 from benchmarks.bandwidth.run import run_bandwidth
 
@@ -18,6 +19,12 @@ def run(config: BandwidthConfig) -> None:
     """Measure with a progress bar on standard error, write the report, print the headline."""
     logging.basicConfig(level=logging.WARNING, format="edvr-bench: %(message)s")
     console = Console(stderr=True)
+    if config.adapt == ONLINE:
+        from benchmarks.bandwidth.online import run_online  # loads torch
+
+        chart = run_online(config.as_run(), Console())
+        console.print(f"look at {chart}", highlight=False, soft_wrap=True)
+        config = replace(config, adapt=None)
     with _Bar(console) as bar:
         results = run_bandwidth(config, bar)
     live_results = [*config.live_results]

@@ -19,6 +19,9 @@ from stream.config import format_bitrate, parse_bitrate
 from stream.errors import ConfigError
 from stream.flag_types import StreamNames, one_value
 
+ONLINE = "online"
+"""Instead of a profile: weights that are learned on the way."""
+
 RUNGS = (1 / 4, 1 / 2, 3 / 4)
 """Sides of the small pictures as shares of the output's: 180p, 360p and 540p for 720p."""
 
@@ -76,7 +79,8 @@ class BandwidthConfig:
     """Models, each at the sizes that it enlarges to the output [default: all there are]."""
 
     adapt: str | None = None
-    """Also restore with this profile: a file, or https://…#sha256=HASH."""
+    """Also restore with this profile: a file, or https://…#sha256=HASH. online: first show what it
+    gains to learn each clip while it is sent."""
 
     bitrates: Bitrates = (60_000, 120_000, 240_000, 480_000, 960_000)
     """Rates of the small picture."""
@@ -108,7 +112,7 @@ class BandwidthConfig:
     def __post_init__(self) -> None:
         for name in self.codecs:
             small_coding(name)
-        if self.adapt is not None:
+        if self.adapt is not None and self.adapt != ONLINE:
             check_profile_source(self.adapt)
         if not (math.isfinite(self.seconds) and 0.2 <= self.seconds <= 600):
             raise ConfigError(f"--seconds must be 0.2 to 600, got {self.seconds}")
