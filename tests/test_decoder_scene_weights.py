@@ -199,7 +199,7 @@ def test_a_new_size_gets_its_networks_and_a_new_publisher_takes_all_away(
         time.sleep(0.002)
     restorer.adapt(replace(own_weights(tiny.sha256), starts_anew=True))
     assert restorer._weights._scenes.keys == ()
-    names = []
+    names: list[str | None] = []
     for _ in range(8):
         pts += 1
         restorer.push(picture("studio", pts, small))
