@@ -15,8 +15,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from encoder.delta_pacing import DeltaPacing
 from encoder.trainer_process import TrainerProcess
+from encoder.weight_publisher import WeightPublisher
 from stream.errors import ConfigError
 from stream.trainer_messages import DeltaReport, ModelNeeds, TrainerReport, TrainingWindow
 from stream.weight_channel import SendingWeights
@@ -24,8 +24,8 @@ from stream.weight_channel import SendingWeights
 _log = logging.getLogger(__name__)
 
 SILENT_MS = 20_000.0
-"""A receiver that takes weights says so as soon as it restores; after so long it is told to the
-user that this one does not."""
+"""A receiver that takes weights names its model as soon as it restores; after so long the user is
+told that this one does not."""
 
 _GPU_CHECK = "import sys, torch; sys.exit(not torch.cuda.is_available())"
 _GPU_CHECK_S = 120.0
@@ -69,10 +69,13 @@ class AdaptationStats:
 class Adaptation:
     """One sender's, through all of its sessions; for the event loop's thread."""
 
-    def __init__(self, *, budget_bps: int, model: str | None, start: Start) -> None:
-        """model: the receiver's; None to be told by it. start: trains a model."""
+    def __init__(self, publisher: WeightPublisher, *, model: str | None, start: Start) -> None:
+        """publisher: sends what was learned; it is polled, and given its sessions, elsewhere.
+
+        model: the receiver's; None to be told by it. start: trains a model.
+        """
         self._model, self._start = model, start
-        self._pacing = DeltaPacing(budget_bps)
+        self._publisher, self._is_sending = publisher, False
         self._trainer: TrainerProcess | None = None
         self._trained: str | None = None
         self._weights: SendingWeights | None = None
@@ -80,11 +83,6 @@ class Adaptation:
         self._is_silence_told = False
         self._deltas = 0
         self._last: DeltaReport | None = None
-
-    @property
-    def reserved_bps(self) -> int:
-        """What the video leaves for deltas at the moment."""
-        return self._pacing.reserved_bps
 
     @property
     def needs(self) -> ModelNeeds | None:
@@ -100,13 +98,12 @@ class Adaptation:
 
     def begin(self, weights: SendingWeights | None) -> None:
         """Another session: its receiver has the model's own weights."""
-        self._weights, self._since_ms = weights, None
-        self._pacing.stop()
+        self._weights, self._since_ms, self._is_sending = weights, None, False
         if self._trainer is not None:
             self._trainer.restart()
 
     def poll(self, *, now_ms: float) -> None:
-        """Send what is due, and take the next delta when there is one."""
+        """Have the next delta sent when there is one; after the publisher was polled."""
         weights = self._weights
         if weights is None:
             return
@@ -119,24 +116,20 @@ class Adaptation:
             self._train(model)
         trainer = self._trainer
         assert trainer is not None
-        if weights.is_state_wanted:
-            weights.is_state_wanted = False
+        if self._publisher.take_state_wanted():
             _log.info("the receiver asks for all that was learned")
-            self._pacing.stop()
             trainer.restart()
-        if not self._pacing.is_sending and (delta := trainer.take_delta()) is not None:
-            self._pacing.start(weights.pieces(delta.coded), now_ms=now_ms)
+        if self._is_sending and not self._publisher.sending_bps:
+            self._is_sending = False
+            self._deltas += 1
+            trainer.note_sent()
+        if not self._is_sending and (delta := trainer.take_delta()) is not None:
+            self._is_sending = self._publisher.put(delta.coded)
             self._last = delta.report
             _log.info(
                 "sending %.1f kB of weights: %+.2f dB, %+.2f dB over the model as it is",
                 *(len(delta.coded) / 1000, delta.report.gain_db, delta.report.over_model_db),
             )
-        was_sending = self._pacing.is_sending
-        for piece in self._pacing.due(now_ms=now_ms):
-            weights.send(piece)
-        if was_sending and not self._pacing.is_sending:
-            self._deltas += 1
-            trainer.note_sent()
 
     def stats(self) -> AdaptationStats:
         """Counts so far."""
@@ -145,8 +138,8 @@ class Adaptation:
         return AdaptationStats(
             model=self._trained,
             deltas=self._deltas,
-            delta_bytes=self._pacing.wire_bytes,
-            is_sending=self._pacing.is_sending,
+            delta_bytes=self._publisher.bytes_sent,
+            is_sending=self._is_sending,
             last_gain_db=None if last is None else last.gain_db,
             over_model_db=None if last is None else last.over_model_db,
             windows=report.windows,
@@ -162,22 +155,22 @@ class Adaptation:
             self._trainer = None
 
     def _wanted_model(self, weights: SendingWeights) -> str | None:
-        if not weights.is_open:
+        if not self._publisher.is_open:
             return None
         return self._model or weights.model
 
     def _train(self, model: str) -> None:
         if self._trainer is not None:  # the receiver went over to another one
-            self._pacing.stop()
             self._trainer.close()
         _log.info("learning this stream for the receiver's model %.12s", model)
         self._trained, self._trainer, self._last = model, self._start(model), None
 
     def _tell_silence(self, now_ms: float) -> None:
         is_late = self._since_ms is not None and now_ms - self._since_ms > SILENT_MS
-        if is_late and not self._is_silence_told:
+        # What of a channel that is closed is the publisher's to tell.
+        if is_late and self._publisher.is_open and not self._is_silence_told:
             self._is_silence_told = True
-            _log.warning("the other end takes no weights: nothing is learned of this stream")
+            _log.warning("the receiver names no model: nothing is learned of this stream")
 
 
 def check_trainable(adapt: str) -> None:

@@ -70,9 +70,9 @@ async def _send(config: SenderConfig) -> None:
     """Data flow: source -> CaptureThread (pace, downscale) -> LatestBuffer -> aiortc track
     -> LiveEncoder -> RTP. A lost or refused connection is tried again for ever, with backoff.
     """
+    profiles = await asyncio.to_thread(read_profiles, config.profiles)
     if config.adapt != "off":
         await asyncio.to_thread(check_trainable, config.adapt)
-    profiles = await asyncio.to_thread(read_profiles, config.profiles)
     source = await call_in_daemon(
         lambda: open_source(config.source), name="open source", discard=lambda late: late.close()
     )
@@ -83,8 +83,8 @@ async def _send(config: SenderConfig) -> None:
         codec="h264" if config.codec == "auto" else config.codec,
     )
     capture = CaptureThread(source, sizing=sizing, duration_s=config.duration_s)
-    adaptation = None if config.adapt == "off" else _adaptation(config)
     weights = WeightPublisher(profiles, budget_bps=config.adapt_budget_bps)
+    adaptation = None if config.adapt == "off" else _adaptation(config, weights)
     backoff, was_connected = Backoff(BackoffConfig(longest_s=LONGEST_WAIT_S)), False
 
     def on_connected() -> None:
@@ -96,7 +96,7 @@ async def _send(config: SenderConfig) -> None:
         while not capture.finished.is_set():
             try:
                 await _one_session(
-                    config, capture, source, adaptation, weights, on_connected=on_connected
+                    config, capture, source, weights, adaptation, on_connected=on_connected
                 )
             except (PeerError, ConfigError) as error:
                 # What worked before is not for the user to correct: a proxy, say, answers 404
@@ -115,11 +115,11 @@ async def _send(config: SenderConfig) -> None:
         raise capture.error
 
 
-def _adaptation(config: SenderConfig) -> Adaptation:
+def _adaptation(config: SenderConfig, weights: WeightPublisher) -> Adaptation:
     device: Literal["cpu", "cuda"] = "cuda" if config.adapt == "gpu" else "cpu"
     video_bps = config.bitrate_bps or AUTO_START_BPS
     return Adaptation(
-        budget_bps=config.adapt_budget_bps,
+        weights,
         model=config.adapt_model,
         start=lambda model: TrainerProcess(model=model, device=device, video_bps=video_bps),
     )
@@ -129,8 +129,8 @@ async def _one_session(
     config: SenderConfig,
     capture: CaptureThread,
     source: Source,
-    adaptation: Adaptation | None,
     weights: WeightPublisher,
+    adaptation: Adaptation | None,
     *,
     on_connected: Callable[[], None],
 ) -> None:
@@ -161,10 +161,8 @@ async def _one_session(
         start_bps=config.bitrate_bps or AUTO_START_BPS,
         max_bps=config.bitrate_bps or MAX_BITRATE_BPS,
     )
-    with_weights = adaptation is not None or bool(config.profiles)
-    peer = SendingPeer(video, audio, scope, with_weights=with_weights)
-    if adaptation is not None:
-        adaptation.begin(peer.weights)
+    is_adapting = adaptation is not None or bool(config.profiles)
+    peer = SendingPeer(video, audio, scope, with_weights=is_adapting)
     is_explained = not config.explain
     try:
         async with WhipClient(config.whip, config.token) as client:
@@ -175,15 +173,15 @@ async def _one_session(
             capture.sizing.follow(rate.wire_bps, codec=peer.stats().codec)
             capture.start()
             weights.begin_session(peer.weights, now_ms=1000 * time.monotonic())
+            if adaptation is not None:
+                adaptation.begin(peer.weights)
             with StatusLine(sys.stderr) as status:
                 while not await _finished(capture, within_s=POLL_S) and not peer.closed.is_set():
                     stats, now_ms = peer.stats(), 1000 * time.monotonic()
+                    weights.poll(now_ms=now_ms)
                     if adaptation is not None:
                         adaptation.poll(now_ms=now_ms)
-                        rate.reserved_bps = adaptation.reserved_bps
-                    elif config.profiles:
-                        weights.poll(now_ms=now_ms)
-                        rate.reserved_bps = weights.sending_bps
+                    rate.reserved_bps = weights.sending_bps
                     if (target_bps := encoder.counts.target_bps) > 0:
                         # What deltas take for a while is no reason for another size.
                         capture.sizing.follow(

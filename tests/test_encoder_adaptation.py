@@ -13,6 +13,7 @@ import pytest
 from encoder import adaptation
 from encoder.adaptation import SILENT_MS, Adaptation, check_trainable
 from encoder.trainer_process import TrainerProcess
+from encoder.weight_publisher import BURST_BYTES, WeightPublisher
 from stream.errors import ConfigError
 from stream.weight_messages import DeltaAssembler, pieces_of
 from tests.live_processes import REPOSITORY, wait_until
@@ -46,8 +47,10 @@ class _Channel:
     """A `SendingWeights` whose other end is here."""
 
     def __init__(self) -> None:
-        self.is_open, self.is_state_wanted = False, False
+        self.is_open, self.is_state_wanted, self.is_refused = False, False, False
         self.model: str | None = None
+        self.useless: set[str] = set()
+        self.waiting_bytes = 0
         self.sent: list[bytes] = []
         self._number = 0
 
@@ -66,7 +69,7 @@ class _Channel:
 class _Sender:
     """Polls ten times a second of its own time."""
 
-    def __init__(self, folder: Path, *, model: str | None = None, budget_bps: int = 10_000) -> None:
+    def __init__(self, folder: Path, *, model: str | None = None) -> None:
         script = folder / "trainer.py"
         script.write_text(PROGRAM)
         self.started: list[str] = []
@@ -78,15 +81,18 @@ class _Sender:
             command: Sequence[str] = (sys.executable, str(script))
             return TrainerProcess(model=model, device="cpu", video_bps=1, train=command)
 
-        self.adaptation = Adaptation(budget_bps=budget_bps, model=model, start=start)
+        self.publisher = WeightPublisher(budget_bps=10_000)
+        self.adaptation = Adaptation(self.publisher, model=model, start=start)
         self.begin()
 
     def begin(self) -> None:
+        self.publisher.begin_session(self.channel, now_ms=self.now_ms)
         self.adaptation.begin(self.channel)  # type: ignore[arg-type]  # stands for the real one
 
     def poll(self, count: int = 1) -> None:
         for _ in range(count):
             self.now_ms += 100
+            self.publisher.poll(now_ms=self.now_ms)
             self.adaptation.poll(now_ms=self.now_ms)
 
     def until_sent(self, count: int) -> None:
@@ -124,14 +130,14 @@ def test_what_is_learned_goes_out_piece_by_piece_and_the_video_gives_way_meanwhi
     sender: _Sender,
 ) -> None:
     sender.channel.is_open, sender.channel.model = True, BASE
-    assert sender.adaptation.reserved_bps == 0
+    assert sender.publisher.sending_bps == 0
 
     def has_begun() -> bool:
         sender.poll()
-        return sender.adaptation.reserved_bps > 0
+        return sender.publisher.sending_bps > 0
 
     wait_until(has_begun, "a delta that is being sent")
-    assert sender.adaptation.reserved_bps == 10_000
+    assert sender.publisher.sending_bps == 10_000
     assert sender.adaptation.stats().is_sending
     sender.until_sent(3)
     assert sender.channel.deltas()[:3] == [state(0), state(1), state(2)]
@@ -141,7 +147,7 @@ def test_what_is_learned_goes_out_piece_by_piece_and_the_video_gives_way_meanwhi
     assert stats.over_model_db == 0.7
     assert stats.figures()["last_gain_db"] == 0.5
     assert "+0.70 dB" in stats.line()
-    assert 8 * stats.delta_bytes <= 10 * sender.now_ms
+    assert 8 * stats.delta_bytes <= 10 * sender.now_ms + 8 * BURST_BYTES
 
 
 def test_another_session_and_a_receiver_that_asks_get_what_was_made_after_that(
@@ -183,16 +189,20 @@ def test_a_model_that_the_user_names_needs_no_word_of_the_receiver(tmp_path: Pat
         sender.adaptation.close()
 
 
+@pytest.mark.parametrize(
+    ("is_open", "told"), [(False, "takes no weights"), (True, "names no model")]
+)
 def test_an_end_that_takes_no_weights_is_told_once(
-    sender: _Sender, caplog: pytest.LogCaptureFixture
+    sender: _Sender, is_open: bool, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sender.poll(round(SILENT_MS / 100) - 1)
+    sender.channel.is_open = is_open
+    sender.poll(90)
     assert caplog.text == ""
-    sender.poll(1000)
-    assert caplog.text.count("takes no weights") == 1
+    sender.poll(round(SILENT_MS / 100))
+    assert caplog.text.count(told) == 1
     sender.begin()
     sender.poll(1000)
-    assert caplog.text.count("takes no weights") == 1
+    assert len(caplog.records) == 1
     assert sender.started == []
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
@@ -26,6 +25,7 @@ from decoder.adapted_artefact import MAX_CHANGE_FLOOR, MAX_CHANGE_RATIO, adaptab
 from decoder.artefact import Artefact
 from decoder.training.artefact_network import live_network
 from decoder.training.delta_training import DeltaTraining, run_with
+from decoder.training.held_out import HARM_DB, HeldOut, is_harmful
 from decoder.training.metrics import psnr_db
 from decoder.training.online_settings import OnlineSettings as OnlineSettings
 from decoder.training.online_settings import Proposal as Proposal
@@ -44,12 +44,6 @@ log = logging.getLogger(__name__)
 LEAST_DB = 0.01
 """That a delta must gain beyond its price: less is not told from chance."""
 
-_HARM_DB = 0.01
-"""Weights that are worse than the model's own by more than this are taken back at once."""
-
-_LATEST = 3
-"""Windows set apart by which that is told: content changes, and the weights do not fit any more."""
-
 COARSER = (1.0, 2.0, 4.0)
 """Steps of the proposal that is worth most, over those that were trained with: where little can be
 gained, a few kilobytes bring most of it."""
@@ -59,15 +53,6 @@ _PLENTY_DB = 0.1
 
 _LOST_ROUNDS = 4
 """Rounds in a row that end worse than they began; then what was trained is given up."""
-
-
-@dataclass(slots=True)
-class _HeldOut:
-    """A whole window that nothing is trained on; what the weights in use make of it, in dB."""
-
-    window: Sample
-    own_db: float
-    published_db: float
 
 
 class OnlineTraining:
@@ -108,7 +93,7 @@ class OnlineTraining:
             scale=artefact.manifest.scale,
             seed=self.settings.training.seed,
         )
-        self._held_out: deque[_HeldOut] = deque(maxlen=self.settings.held_out)
+        self._held_out: deque[HeldOut] = deque(maxlen=self.settings.held_out)
         self._windows = 0
         self._training: DeltaTraining | None = None
         self._in_round, self._round_steps = 0, self.settings.first_round_steps
@@ -149,7 +134,7 @@ class OnlineTraining:
             own_db = published_db
             if self._chain.changes:
                 own_db = psnr_db(self._restored(window, self._own), _luma(window))
-            held = _HeldOut(window=window, own_db=own_db, published_db=published_db)
+            held = HeldOut(window=window, own_db=own_db, published_db=published_db)
             self._held_out.append(held)
         else:
             error = np.square(restored.astype(np.float32) - _luma(window))
@@ -196,7 +181,7 @@ class OnlineTraining:
         self._note_loss(self._training, found)
         worth = [each for each in found if each.worth_db > LEAST_DB and each.over_model_db > 0]
         best = max(worth, key=lambda each: each.worth_db, default=None)
-        if self._is_harmful() and (best is None or best.over_model_db < _HARM_DB):
+        if self._is_harmful() and (best is None or best.over_model_db < HARM_DB):
             best = self._return()
         if best is None:
             self.rounds_refused += 1
@@ -269,11 +254,7 @@ class OnlineTraining:
             training.go_on_from(self._published, keep=False)
 
     def _is_harmful(self) -> bool:
-        """Whether what the receiver has is worse than the model as it is, by the latest windows."""
-        latest = list(self._held_out)[-_LATEST:]
-        return bool(self._chain.changes) and (
-            fmean(held.published_db - held.own_db for held in latest) < -_HARM_DB
-        )
+        return bool(self._chain.changes) and is_harmful(self._held_out)
 
     def _return(self) -> Proposal:
         """Back to the model's own weights, in a hundred and some bytes."""
