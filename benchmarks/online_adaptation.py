@@ -20,14 +20,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.adaptation_cases import Case, read_cases, write_parts
 from benchmarks.online_plot import plot
 from benchmarks.online_run import OnlineRun, Track, send
 from benchmarks.result_file import write_result
 from decoder.artefact import Artefact, find_artefact
-from decoder.training.artefact_network import live_network
 from decoder.training.raw_clip import RawClip
 from stream.config import parse_bitrate
 from stream.errors import EdvrError
@@ -76,10 +74,8 @@ def measure(
     artefact: Artefact, clip: RawClip, run: OnlineRun, *, name: str
 ) -> dict[str, Any]:  # Any: JSON values
     """Send `clip` twice at the same total of bits: with weights learned on the way, and without."""
-    torch.set_flush_denormal(True)
-    network = live_network(artefact)
-    plain = send(artefact, network, clip, run, learns=False)
-    learned = send(artefact, network, clip, run, learns=True)
+    plain = send(artefact, clip, run, learns=False)
+    learned = send(artefact, clip, run, learns=True)
     return {
         "case": name,
         "model": artefact.manifest.name,

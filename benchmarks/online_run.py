@@ -6,21 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from benchmarks.online_stream import CodedStream, PathOfWeights
 from decoder.artefact import Artefact
-from decoder.edvr.live import LiveEdvr
-from decoder.training.delta_training import run_with
+from decoder.training.live_restoring import LiveRestoring, window_sample
 from decoder.training.metrics import psnr_db
 from decoder.training.online_training import OnlineSettings, OnlineTraining
 from decoder.training.raw_clip import RawClip
-from decoder.training.samples import Sample, to_batch
+from decoder.training.samples import Sample
 from decoder.weight_intake import WeightIntake
 from encoder.weight_publisher import WeightPublisher
-from stream.frame import Frame, Size
+from stream.frame import Frame, Plane, Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +44,7 @@ class Track:
     deltas: list[dict[str, float]] = field(default_factory=list)
 
 
-def send(
-    artefact: Artefact, network: LiveEdvr, clip: RawClip, run: OnlineRun, *, learns: bool
-) -> Track:
+def send(artefact: Artefact, clip: RawClip, run: OnlineRun, *, learns: bool) -> Track:
     """Send all of `clip`, and measure what is restored. Raises CodecError."""
     manifest, track = artefact.manifest, Track()
     size = Size(width=clip.size.width // manifest.scale, height=clip.size.height // manifest.scale)
@@ -64,7 +57,7 @@ def send(
         frame_rate=float(clip.frame_rate),
         publisher=publisher,
     )
-    receiver = _Receiver(artefact, network)
+    receiver = _Receiver(artefact)
     sender = _Learner(artefact, run, publisher) if learns else None
     past, lookahead = manifest.window - 1 - manifest.lookahead, manifest.lookahead
     per_second = max(1, round(clip.frame_rate))
@@ -80,7 +73,9 @@ def send(
                 original = clip.luma(reference)
                 track.psnr_db[reference] = psnr_db(receiver.restored(near), original)
             if sender is not None and reference % per_second == 0:
-                sender.second(_whole(near, clip.frame(reference)), at / float(clip.frame_rate))
+                sender.second(
+                    window_sample(near, clip.frame(reference)), at / float(clip.frame_rate)
+                )
     finally:
         stream.close()
     track.video_bytes, track.weight_bytes = stream.video_bytes, publisher.bytes_sent
@@ -92,27 +87,18 @@ def send(
 class _Receiver:
     """Restores with the weights that have arrived."""
 
-    def __init__(self, artefact: Artefact, network: LiveEdvr) -> None:
-        self._network, self._intake = network, WeightIntake(lambda: {artefact.sha256: artefact})
-        self._own = {name: weight.detach() for name, weight in network.named_parameters()}
-        self._weights: dict[str, Tensor] = dict(self._own)
+    def __init__(self, artefact: Artefact) -> None:
+        self._restoring = LiveRestoring(artefact)
+        self._intake = WeightIntake(lambda: {artefact.sha256: artefact})
 
     def take(self, path: PathOfWeights) -> None:
         """Use what has arrived. Raises DeltaRefused, as nothing is lost here."""
         while path.arrived:
-            changes = self._intake.take(path.arrived.pop(0)).changes
-            self._weights = dict(self._own)
-            for name, change in changes.items():
-                self._weights[name] = self._own[name] + torch.from_numpy(change.copy())
+            self._restoring.change(self._intake.take(path.arrived.pop(0)).changes)
 
-    @torch.no_grad()
-    def restored(self, near: Sequence[Frame]) -> np.ndarray:
+    def restored(self, near: Sequence[Frame]) -> Plane:
         """Luma (H, W) of the window's reference."""
-        self._network.eval()
-        with torch.autocast("cpu", torch.bfloat16):
-            luma = run_with(self._network, self._weights, to_batch([_whole(near, near[0])]))[0]
-        levels = (luma[0, 0].float() * 128 + 128).round().clamp(0, 255).to(torch.uint8)
-        return np.asarray(levels.numpy())
+        return self._restoring.luma(near)
 
 
 class _Learner:
@@ -143,11 +129,3 @@ class _Learner:
                     }
                 )
         self.cpu_s += time.process_time() - started_s
-
-
-def _whole(near: Sequence[Frame], original: Frame) -> Sample:
-    sample: Sample = {"quantiser": np.array([frame.quantiser for frame in near], np.float32)}
-    for plane in ("y", "u", "v"):
-        sample[f"lr_{plane}"] = np.stack([getattr(frame, plane) for frame in near])
-        sample[f"hr_{plane}"] = getattr(original, plane)[None]
-    return sample
