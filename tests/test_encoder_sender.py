@@ -100,7 +100,7 @@ async def test_profiles_are_sent_beside_the_pictures_and_again_to_a_receiver_tha
     path.write_bytes(profile_of(state(5)))
     endpoint = _Endpoint(answers=[201])
     async with http_server(endpoint.handle) as base_url:
-        config = replace(_config(base_url), profiles=(path,), adapt_budget_bps=100_000)
+        config = replace(_config(base_url), profiles=(path,), adapt_budget_bps=37_000)
         sending = asyncio.create_task(run(config))
         async with asyncio.timeout(60):
             for session in range(2):
