@@ -24,6 +24,7 @@ from decoder.backends.contract import (
     thread_count,
     window_inputs,
 )
+from decoder.backends.openvino_graph import outputs_as_cells, planes_from_cells, rewrite_fuse
 from stream.errors import BackendUnavailable, InferenceFailed, ModelMismatch
 from stream.frame import Frame, Size
 
@@ -89,7 +90,12 @@ class OpenVinoBackend:
         try:
             for port, (i, k) in enumerate(self._window_ports):
                 self._fuse.set_input_tensor(port, window[i][k])
-            y, u, v = (tensor.data for tensor in self._run(self._fuse, self._plane_ports))
+            y, u, v = (
+                planes_from_cells(tensor.data) if name in self._as_cells else tensor.data
+                for name, tensor in zip(
+                    "yuv", self._run(self._fuse, self._plane_ports), strict=True
+                )
+            )
         except RuntimeError as error:
             raise InferenceFailed(f"openvino failed: {_first_line(error)}") from error
         return checked_planes(y, u, v, self._hr_size)
@@ -124,6 +130,10 @@ class OpenVinoBackend:
         order = [port.any_name for port in fuse.outputs]
         self._plane_ports = [order.index(name) for name in "yuv"]
         self._window_ports = [places[name] for name in names]
+        self._as_cells: set[str] = set()
+        if self.runs_on_cpu:
+            rewrite_fuse(fuse)
+            self._as_cells = outputs_as_cells(fuse)
         if self.is_half_precision:
             # Whatever leads from the last convolution to an output stays in float32, so as outputs
             # the sampling positions do too. In bfloat16, with its 8 bits for -1 to 1, they would be
@@ -145,6 +155,10 @@ class OpenVinoBackend:
             step.tensor().set_layout(self._library.Layout("NHWC"))
             if self.is_half_precision:
                 step.tensor().set_element_type(getattr(self._library.Type, self._half))
+        for name in self._as_cells if are_inputs else ():
+            cells = steps.output(name)
+            cells.model().set_layout(self._library.Layout("NCHW"))
+            cells.tensor().set_layout(self._library.Layout("NHWC"))
         return steps.build()
 
     def _compile(self, core: LibraryObject, model: LibraryObject) -> LibraryObject:
