@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.random_edvr import paper_model
 from benchmarks.speed.candidates import BACKENDS, moving_frames, open_candidate
+from benchmarks.speed.choice import choice_lines, compare_choices
 from benchmarks.speed.measurement import Job, Timing
 from benchmarks.speed.plan import plan, run_job
 from benchmarks.speed.table import as_rows
@@ -172,6 +173,30 @@ def test_rows_have_ratios_to_lanczos_and_to_the_machines_limit() -> None:
     assert (model["gmac"], model["gmac_per_s"], model["share_of_peak"]) == (1.0, 100.0, 0.5)
     assert uncached["name"] == "live-xs-x2, whole window each frame"
     assert other_threads["share_of_peak"] is None  # its limit was not measured
+
+
+def test_a_stream_is_compared_with_the_plain_window_in_onnx_runtime() -> None:
+    plain = (_job("uncached", name="m", backend="onnxruntime"), replace(TIMING, p50_ms=50.0))
+    stream = (_job("model", name="m", backend="openvino"), replace(TIMING, p50_ms=20.0))
+    other = (_job("model", name="n", backend="openvino"), TIMING)
+    rows = as_rows([stream, plain, other])
+    assert [row["times_plain"] for row in rows] == [2.5, 1.0, None]
+
+
+def test_the_receivers_own_choice_stands_beside_the_best_that_was_measured(
+    artefact: Artefact,
+) -> None:
+    model = str(artefact.folder)
+
+    def timed(backend: str, p50_ms: float) -> tuple[Job, Timing]:
+        return _job("model", name=model, backend=backend, threads=2), replace(TIMING, p50_ms=p50_ms)
+
+    measured = [timed("openvino", 10.0), timed("onnxruntime", 8.0)]
+    (row,) = compare_choices(measured, models=[model], outputs=[Size(width=128, height=96)])
+    assert (row["model"], row["lr_size"], row["best_backend"]) == ("tiny-x2", LR, "onnxruntime")
+    assert row["times_best"] == {"openvino": 1.25, "onnxruntime": 1.0}[row["backend"]]
+    (line,) = choice_lines([row])
+    assert f"the receiver takes tiny-x2 on {row['backend']}" in line
 
 
 def test_without_what_exports_it_the_papers_network_is_unavailable(

@@ -49,14 +49,16 @@ def run_speed(config: SpeedConfig) -> None:
     from rich.table import Table
 
     from benchmarks.result_file import write_result
+    from benchmarks.speed.choice import choice_lines, compare_choices
     from benchmarks.speed.plan import plan, run_job
     from benchmarks.speed.table import as_rows, peak_gmacs
 
     logging.basicConfig(level=logging.WARNING, format="edvr-bench: %(message)s")
     cores = len(os.sched_getaffinity(0))
+    outputs = [parse_size(size) for size in config.sizes]
     jobs = plan(
         config.models,
-        outputs=[parse_size(size) for size in config.sizes],
+        outputs=outputs,
         threads=sorted({1, cores}),
         frames=config.frames,
         with_peers=config.peers,
@@ -78,9 +80,12 @@ def run_speed(config: SpeedConfig) -> None:
         console.print(
             f"convolutions at their best, {precision}, {threads} threads: {peak:.0f} GMAC/s"
         )
+    choices = compare_choices(measured, models=config.models, outputs=outputs)
+    for line in choice_lines(choices):
+        console.print(line)
     if config.json is not None:
         peak_rows = [
             {"precision": precision, "threads": threads, "gmac_per_s": round(peak, 1)}
             for (precision, threads), peak in sorted(peaks.items())
         ]
-        write_result(config.json, "speed", {"rows": rows, "peaks": peak_rows})
+        write_result(config.json, "speed", {"rows": rows, "peaks": peak_rows, "choices": choices})

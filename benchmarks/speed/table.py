@@ -17,12 +17,18 @@ def as_rows(measured: Sequence[tuple[Job, Timing]]) -> list[dict[str, Any]]:
     """For JSON, in the order measured; the machine's limits are left out.
 
     times_lanczos: how many times the median of Lanczos at the same sizes. times_eager: how many
-    times as fast as the paper's network in eager torch at the same sizes. share_of_peak: of the
-    multiply-accumulates a second that plain convolutions reach in the same precision with as many
-    threads. Any: values for JSON.
+    times as fast as the paper's network in eager torch at the same sizes. times_plain: how many
+    times as fast as the same model with its whole window each frame in ONNX Runtime. share_of_peak:
+    of the multiply-accumulates a second that plain convolutions reach in the same precision with as
+    many threads. Any: values for JSON.
     """
     lanczos = {(job.lr, job.hr): timing.p50_ms for job, timing in measured if job.kind == "lanczos"}
     eager = {(job.lr, job.hr): timing.p50_ms for job, timing in measured if job.kind == "edvr-m"}
+    plain = {
+        (job.name, job.lr, job.hr, job.threads): timing.p50_ms
+        for job, timing in measured
+        if job.kind == "uncached" and job.backend == "onnxruntime"
+    }
     peaks = peak_gmacs(measured)
     rows = []
     for job, timing in measured:
@@ -32,6 +38,7 @@ def as_rows(measured: Sequence[tuple[Job, Timing]]) -> list[dict[str, Any]]:
         is_paper = job.kind in ("edvr-m", "edvr-m-stream")
         peak = peaks.get((_precision(timing.backend), job.threads))
         gmacs = timing.gmacs_per_s
+        plain_ms = plain.get((job.name, job.lr, job.hr, job.threads))
         rows.append(
             {
                 "name": _LABELS.get(job.kind, "{name}").format(name=job.name),
@@ -50,6 +57,7 @@ def as_rows(measured: Sequence[tuple[Job, Timing]]) -> list[dict[str, Any]]:
                 "gmac_per_s": None if gmacs is None else round(gmacs, 1),
                 "share_of_peak": None if gmacs is None or not peak else round(gmacs / peak, 2),
                 "times_lanczos": None if base_ms is None else round(timing.p50_ms / base_ms, 1),
+                "times_plain": None if plain_ms is None else round(plain_ms / timing.p50_ms, 2),
                 "times_eager": round(eager_ms / timing.p50_ms, 2)
                 if is_paper and eager_ms
                 else None,
