@@ -40,6 +40,7 @@ BACKENDS: dict[str, BackendConfig] = {
     "torch eager f32": TorchConfig(device="cuda", half=False),
     "torch eager f16": TorchConfig(device="cuda"),
     "torch compiled f16": TorchConfig(device="cuda", compiled=True),
+    "torch compiled fused f16": TorchConfig(device="cuda", compiled=True, fused=True),
     "onnxruntime cuda f16": backend_config("onnxruntime-cuda"),
     "tensorrt-rtx f16": TensorRtConfig(library="tensorrt_rtx"),
     "tensorrt f16": TensorRtConfig(library="tensorrt"),

@@ -36,11 +36,13 @@ FLOAT32 = [
     OnnxRuntimeConfig(threads=1),
     OpenVinoConfig(threads=1, half=False),
     TorchConfig(threads=1),
+    TorchConfig(threads=1, fused=True),
     OnnxRuntimeGpuConfig(provider="cpu", half=False),
 ]
 ON_GPU = [
     TorchConfig(device="cuda"),
     TorchConfig(device="cuda", compiled=True),
+    TorchConfig(device="cuda", compiled=True, fused=True),
     OnnxRuntimeGpuConfig(),
     TensorRtConfig(library="tensorrt_rtx"),
     TensorRtConfig(library="tensorrt"),

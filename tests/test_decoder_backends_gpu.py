@@ -42,7 +42,8 @@ def shipped(request: pytest.FixtureRequest) -> Artefact:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_rewritten_graphs_have_bytes_at_their_edges_alone(shipped: Artefact, half: bool) -> None:
-    for path in (shipped.extract_path, shipped.fuse_path("grid_sample")):
+    fuse_paths = (shipped.fuse_path("grid_sample"), shipped.fuse_path("deform_conv"))
+    for path in (shipped.extract_path, *fuse_paths):
         model = onnx.load_from_string(gpu_graph(path.read_bytes(), half=half))
         onnx.checker.check_model(model, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(model)
@@ -72,6 +73,8 @@ def test_shipped_models_come_out_right_in_torch_and_in_16_bits(shipped: Artefact
     expected = shipped.reference().expected
     exact = _restored(TorchConfig(threads=1), shipped)
     assert deviation(expected, exact).max_levels <= shipped.manifest.tolerance_levels
+    fused = _restored(TorchConfig(threads=1, fused=True), shipped)
+    assert deviation(expected, fused).max_levels <= shipped.manifest.tolerance_levels
     half = _restored(OnnxRuntimeGpuConfig(provider="cpu"), shipped)
     assert deviation(expected, half).psnr_db >= HALF_MIN_PSNR_DB
 

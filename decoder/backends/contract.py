@@ -22,6 +22,7 @@ BackendName = Literal[
     "tensorrt",
     "onnxruntime-cuda",
     "onnxruntime-tensorrt",
+    "torch-triton",
     "torch-cuda",
     "openvino-gpu",
     "openvino-npu",
@@ -34,6 +35,7 @@ INSTALLABLE: tuple[BackendName, ...] = (
     "tensorrt-rtx",
     "tensorrt",
     "onnxruntime-cuda",
+    "torch-triton",
     "torch-cuda",
     "openvino-gpu",
     "openvino",
@@ -138,13 +140,15 @@ class TorchConfig:
     """PyTorch: the reference, and for GPUs that no other library takes.
 
     half: float16, on CUDA only. compiled: by torch.compile; with CUDA also replayed as one CUDA
-    graph. threads: of a CPU; 0 = one per core.
+    graph. fused: deformable convolution as one operation, on CUDA a Triton kernel, instead of
+    sampling and what follows. threads: of a CPU; 0 = one per core.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 0
     half: bool = True
     compiled: bool = False
+    fused: bool = False
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -184,6 +188,7 @@ def backend_config(name: BackendName, *, threads: int = 0) -> BackendConfig:
         "tensorrt": TensorRtConfig(library="tensorrt"),
         "onnxruntime-cuda": OnnxRuntimeGpuConfig(),
         "onnxruntime-tensorrt": OnnxRuntimeGpuConfig(provider="tensorrt"),
+        "torch-triton": TorchConfig(device="cuda", compiled=True, fused=True),
         "torch-cuda": TorchConfig(device="cuda", compiled=True),
         "openvino-gpu": OpenVinoConfig(device="GPU"),
         "openvino-npu": OpenVinoConfig(device="NPU"),

@@ -3,7 +3,7 @@
 Each stream gets a sibling: a `Backend` of its own on the same graphs and weights. On a CPU the
 streams take turns, a frame half (extract or fuse) at a time in the order they asked: two networks
 at once would only take the cores from each other, and nobody waits for more than one turn of each
-of the others.
+of the others. On a GPU they run side by side, or in batches where those are faster (`batching`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from decoder.artefact import Artefact
 from decoder.artefact_reference import Planes
 from decoder.backends import open_backend
+from decoder.backends.batching import batched_if_faster
 from decoder.backends.contract import Backend, BackendConfig, Features
 from decoder.backends.warm_up import warm_up
 from stream.frame import Frame, Size
@@ -67,7 +68,10 @@ class EnginePool:
         with self._lock:  # held while compiling: a second stream wants the same engine
             engine = self._engines.get(key)
             if engine is None:
-                engine = self._engines[key] = open_backend(config, artefact, lr_size)
+                engine = open_backend(config, artefact, lr_size)
+                window = artefact.manifest.window
+                engine = batched_if_faster(engine, lr_size, window=window)
+                self._engines[key] = engine
             self._engines.move_to_end(key)
             while len(self._engines) > _KEPT:
                 self._engines.popitem(last=False)[1].close()  # its siblings hold what they need

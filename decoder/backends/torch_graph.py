@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from decoder.artefact import Artefact
+from decoder.artefact import Artefact, FuseForm
 from decoder.artefact_reference import Planes, quantiser_input
 from decoder.backends.contract import (
     Features,
@@ -43,6 +43,8 @@ class TorchBackend:
         if is_cuda:
             need_nvidia_gpu("torch on CUDA")
         self._torch = torch = import_library("torch", extra=_EXTRA)
+        if is_cuda and config.fused:
+            import_library("triton", extra="triton")
         if is_cuda and not torch.cuda.is_available():
             raise BackendUnavailable("this torch has no CUDA; pip install a build that has")
         if not is_cuda:
@@ -64,17 +66,20 @@ class TorchBackend:
         self._feature_names = [f"f{k}" for k in range(manifest.features)]
         extract = gpu_graph(artefact.extract_graph(), half=self.is_half_precision)
         self._extract, examples = self._program(extract, planes, self._feature_names)
-        fuse = gpu_graph(artefact.fuse_graph("grid_sample"), half=self.is_half_precision)
+        form: FuseForm = "deform_conv" if config.fused else "grid_sample"
+        fuse = gpu_graph(artefact.fuse_graph(form), half=self.is_half_precision)
         self._places = window_inputs(
             _input_names(fuse), window=manifest.window, features=manifest.features
         )
         taken = {name: examples[k] for name, (_, k) in self._places.items()}
         self._fuse, _ = self._program(fuse, taken, list("yuv"))
+        self._batched: dict[str, LibraryObject] = {}  # the programs for several frames at once
 
     @property
     def name(self) -> str:
         """See `Backend.name`."""
         kind = "compiled" if self.config.compiled else "eager"
+        kind += " fused" if self.config.fused else ""
         return f"torch {self.config.device} {kind} {'f16' if self.is_half_precision else 'f32'}"
 
     def extract(self, frame: Frame) -> Features:
@@ -92,13 +97,38 @@ class TorchBackend:
         y, u, v = (plane.cpu().numpy() for plane in self._run(self._fuse, inputs))
         return checked_planes(y, u, v, self._hr_size)
 
+    def extract_many(self, frames: Sequence[Frame]) -> list[Features]:
+        """See `BatchedBackend.extract_many`."""
+        for frame in frames:
+            check_frame_size(frame, self._lr_size)
+        planes = zip(*((f.y, f.u, f.v, quantiser_input(f)) for f in frames), strict=True)
+        inputs = [self._torch.from_numpy(np.stack(plane)) for plane in planes]
+        features = self._run(self._together("_extract"), inputs)
+        return [[each[index] for each in features] for index in range(len(frames))]
+
+    def fuse_many(self, windows: Sequence[Sequence[Features]]) -> list[Planes]:
+        """See `BatchedBackend.fuse_many`."""
+        places = self._places.values()
+        inputs = [self._torch.stack([window[i][k] for window in windows]) for i, k in places]
+        ys, us, vs = (plane.cpu().numpy() for plane in self._run(self._together("_fuse"), inputs))
+        return [checked_planes(y, u, v, self._hr_size) for y, u, v in zip(ys, us, vs, strict=True)]
+
     def sibling(self) -> TorchBackend:
         """See `Backend.sibling`: programs keep nothing between two calls."""
         return copy(self)
 
     def close(self) -> None:
         """See `Backend.close`."""
+        self._batched.clear()
         del self._extract, self._fuse
+
+    def _together(self, half: str) -> LibraryObject:
+        """One of the two programs with every input and output stacked along a new first axis."""
+        if half not in self._batched:
+            program = getattr(self, half)
+            plain = getattr(program, "_orig_mod", program)  # what torch.compile was given
+            self._batched[half] = self._compiled(self._torch.vmap(plain))
+        return self._batched[half]
 
     def _run(self, program: LibraryObject, inputs: Sequence[LibraryObject]) -> list[LibraryObject]:
         torch = self._torch
@@ -122,11 +152,13 @@ class TorchBackend:
             module, values = _traced(self._torch, graph, examples, outputs)
         except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
             raise ModelMismatch(f"torch cannot open the graph: {_first_line(error)}") from error
-        module = module.to(self.config.device)
-        if self.config.compiled:
-            mode = "default" if self.runs_on_cpu else "reduce-overhead"
-            module = self._torch.compile(module, mode=mode, dynamic=False)
-        return module, values
+        return self._compiled(module.to(self.config.device)), values
+
+    def _compiled(self, program: LibraryObject) -> LibraryObject:
+        if not self.config.compiled:
+            return program
+        mode = "default" if self.runs_on_cpu else "reduce-overhead"
+        return self._torch.compile(program, mode=mode, dynamic=False)
 
 
 def _traced(

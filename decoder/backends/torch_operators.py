@@ -148,6 +148,34 @@ def _grid_sample(torch: Torch, attributes: Attributes, inputs: Sequence[Tensor])
     ), (0, 1)
 
 
+def _deform_conv(torch: Torch, attributes: Attributes, inputs: Sequence[Tensor]) -> Bound:
+    from decoder.edvr.deform_conv import deform_conv2d
+
+    del torch
+    usual = {"strides": [1], "pads": [0], "dilations": [1]}
+    settings = [set(attributes.get(name, values)) for name, values in usual.items()]
+    if attributes.get("group", 1) != 1 or any(len(values) != 1 for values in settings):
+        raise ModelMismatch("torch cannot run the graph: an unusual deformable convolution")
+    stride, padding, dilation = (values.pop() for values in settings)
+    groups = attributes.get("offset_group", 1)
+
+    places = tuple(place for place, each in enumerate(inputs) if each is not None)
+
+    def deformed(*given: Tensor) -> Tensor:
+        found = dict(zip(places, given, strict=True))
+        x, weight, offset = (found[place] for place in range(3))
+        bias = found[3] if 3 in found else x.new_zeros(weight.shape[0])
+        mask = found[4] if 4 in found else offset.new_ones(offset[:, ::2].shape)
+        how = {"stride": stride, "padding": padding, "dilation": dilation}
+        if x.is_cuda:
+            from decoder.backends.triton_deform_conv import deform_conv
+
+            return deform_conv(x, weight, offset, bias, mask, groups=groups, **how)
+        return deform_conv2d(x, offset, mask, weight, bias, **how)
+
+    return deformed, places
+
+
 def _resize(torch: Torch, attributes: Attributes, inputs: Sequence[Tensor | None]) -> Bound:
     first = inputs[0]
     assert first is not None
@@ -178,6 +206,7 @@ _BUILDERS: dict[str, Callable[..., Bound]] = {
     "Cast": _cast,
     "Clip": _clip,
     "Conv": _conv,
+    "DeformConv": _deform_conv,
     "Div": _div,
     "GridSample": _grid_sample,
     "LeakyRelu": _leaky_relu,
