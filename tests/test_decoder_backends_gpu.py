@@ -17,7 +17,7 @@ from decoder.backends import (
     backend_config,
     open_backend,
 )
-from decoder.backends.contract import BackendConfig
+from decoder.backends.contract import BackendConfig, HalfType
 from decoder.backends.gpu_graph import gpu_graph
 from decoder.backends.self_check import HALF_MIN_PSNR_DB, deviation
 from decoder.backends.tensorrt_build import engine_sizes, plans
@@ -40,16 +40,20 @@ def shipped(request: pytest.FixtureRequest) -> Artefact:
     return artefact
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_rewritten_graphs_have_bytes_at_their_edges_alone(shipped: Artefact, half: bool) -> None:
+@pytest.mark.parametrize(("half", "half_type"), [(False, "f16"), (True, "f16"), (True, "bf16")])
+def test_rewritten_graphs_have_bytes_at_their_edges_alone(
+    shipped: Artefact, half: bool, half_type: HalfType
+) -> None:
     fuse_paths = (shipped.fuse_path("grid_sample"), shipped.fuse_path("deform_conv"))
     for path in (shipped.extract_path, *fuse_paths):
-        model = onnx.load_from_string(gpu_graph(path.read_bytes(), half=half))
-        onnx.checker.check_model(model, full_check=True)
+        model = onnx.load_from_string(gpu_graph(path.read_bytes(), half=half, half_type=half_type))
+        if half_type == "f16":  # for bfloat16 operators are checked only from opset 22 on
+            onnx.checker.check_model(model, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(model)
         kinds = {each.type.tensor_type.elem_type for each in inferred.graph.value_info}
         assert onnx.TensorProto.UINT8 not in kinds
-        assert (onnx.TensorProto.FLOAT16 in kinds) == half
+        wanted = {"f16": onnx.TensorProto.FLOAT16, "bf16": onnx.TensorProto.BFLOAT16}[half_type]
+        assert (wanted in kinds) == half
 
 
 def test_sampling_positions_stay_in_32_bits(shipped: Artefact) -> None:
@@ -102,6 +106,17 @@ def test_tensorrt_rtx_builds_every_shipped_model_without_a_gpu_and_keeps_it(
     assert len(kept) == 2
     assert plans(config, shipped, sizes, capability=ONE_KIND) == built
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("*.plan")} == kept
+
+
+def test_tensorrt_rtx_builds_a_shipped_model_in_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = TensorRtConfig(half_type="bf16")
+    sizes = engine_sizes(SHIPPED[0], default_lr_size(SHIPPED[0]))
+    built = plans(config, SHIPPED[0], sizes, capability=ONE_KIND)
+    assert len(built.extract) > 1000
+    assert len(built.fuse) > 1000
 
 
 def test_engines_are_built_ahead_by_command(

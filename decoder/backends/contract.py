@@ -48,6 +48,9 @@ runs few networks (openvino-npu)."""
 LibraryObject: TypeAlias = Any  # Any: the inference libraries ship no types
 """A module, session, tensor or port of an inference library."""
 
+HalfType: TypeAlias = Literal["f16", "bf16"]
+"""How 16 bits are used."""
+
 Features: TypeAlias = Sequence[object]
 """What `extract` gives and `fuse` takes: handles of one library, valid while they are held."""
 
@@ -156,10 +159,15 @@ class TorchConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorRtConfig:
-    """TensorRT, or TensorRT-RTX, which has the same interface; float16 for `half`."""
+    """TensorRT, or TensorRT-RTX, which has the same interface; 16 bits for `half`.
+
+    half_type: bfloat16 has the range of float32, for networks whose values outgrow float16, and
+    three bits less for each.
+    """
 
     library: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt_rtx"
     half: bool = True
+    half_type: HalfType = "f16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

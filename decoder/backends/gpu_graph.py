@@ -1,8 +1,9 @@
 """Rewrites a model's graph into what engines for GPUs take: 16-bit sums, bytes only at its edges.
 
-Features, weights and activations become float16. Sampling positions of GridSample stay float32
-from the convolution that predicts their offsets on: with its 11 bits for -1 to 1, float16 would put
-them off by a quarter of a cell at the sides of a 640 pixel wide picture. TensorRT takes bytes only
+Features, weights and activations become float16 or bfloat16. Sampling positions of GridSample stay
+float32 from the convolution that predicts their offsets on: with its 11 bits for -1 to 1, float16
+would put them off by a quarter of a cell at the sides of a 640 pixel wide picture, and bfloat16 by
+eight times that. TensorRT takes bytes only
 as inputs and outputs, so planes are converted at once, and back last.
 
 Needs `onnx`, which the extra `tensorrt` installs.
@@ -10,10 +11,11 @@ Needs `onnx`, which the extra `tensorrt` installs.
 
 from __future__ import annotations
 
-from decoder.backends.contract import LibraryObject, import_library
+from decoder.backends.contract import HalfType, LibraryObject, import_library
 from stream.errors import ModelMismatch
 
-_FLOAT, _BYTE, _HALF = 1, 2, 10  # onnx.TensorProto.DataType
+_FLOAT, _BYTE = 1, 2  # onnx.TensorProto.DataType
+_HALVES: dict[HalfType, int] = {"f16": 10, "bf16": 16}
 
 _STAYS_FLOAT = {"Resize": (1, 2), "Range": (0, 1, 2)}
 """Inputs that ONNX wants in float32, by operator: scales, and what has no 16-bit form."""
@@ -21,8 +23,8 @@ _STAYS_FLOAT = {"Resize": (1, 2), "Range": (0, 1, 2)}
 _GRID_INPUT = 1
 
 
-def gpu_graph(graph: bytes, *, half: bool) -> bytes:
-    """An ONNX file with bytes at its edges alone and, for `half`, in 16 bits.
+def gpu_graph(graph: bytes, *, half: bool, half_type: HalfType = "f16") -> bytes:
+    """An ONNX file with bytes at its edges alone and, for `half`, in 16 bits of that type.
 
     Raises BackendUnavailable without `onnx`, ModelMismatch when it is not a graph.
     """
@@ -33,7 +35,7 @@ def gpu_graph(graph: bytes, *, half: bool) -> bytes:
         raise ModelMismatch(f"this is not an ONNX graph: {error}") from error
     _bytes_at_edges(onnx, model.graph)
     if half:
-        _Halved(onnx, model.graph).rewrite()
+        _Halved(onnx, model.graph, half_type).rewrite()
     del model.graph.value_info[:]
     rewritten: bytes = model.SerializeToString()
     return rewritten
@@ -66,8 +68,10 @@ def _bytes_at_edges(onnx: LibraryObject, graph: LibraryObject) -> None:
 class _Halved:
     """One graph on its way to 16 bits."""
 
-    def __init__(self, onnx: LibraryObject, graph: LibraryObject) -> None:
+    def __init__(self, onnx: LibraryObject, graph: LibraryObject, half_type: HalfType) -> None:
         self._onnx, self._graph = onnx, graph
+        self._half = _HALVES[half_type]
+        self._dtype = onnx.helper.tensor_dtype_to_np_dtype(self._half)
         self._producer = {name: node for node in graph.node for name in node.output}
         self._constants = {each.name: each for each in graph.initializer}
         self._types = self._float_types()
@@ -80,7 +84,7 @@ class _Halved:
         is_half: dict[str, bool] = {}
         for entry in self._graph.input:
             if entry.type.tensor_type.elem_type == _FLOAT and entry.name.startswith("w"):
-                entry.type.tensor_type.elem_type = _HALF  # features; all else stays as it is
+                entry.type.tensor_type.elem_type = self._half  # features; all else stays as it is
                 is_half[entry.name] = True
         constants: dict[str, LibraryObject] = {}
         for node in self._graph.node:
@@ -89,15 +93,15 @@ class _Halved:
                 if name not in self._types:
                     continue  # integers, and inputs that are left out
                 stays = is_exact or place in _STAYS_FLOAT.get(node.op_type, ())
-                wanted = _FLOAT if stays else _HALF
+                wanted = _FLOAT if stays else self._half
                 if node.op_type == "Cast":
                     continue
                 if name in self._constants:
                     node.input[place] = self._constant(name, wanted, constants)
-                elif is_half.get(name, False) != (wanted == _HALF):
+                elif is_half.get(name, False) != (wanted == self._half):
                     node.input[place] = self._converted(name, wanted, made, nodes)
             if node.op_type == "Cast" and _target(node) == _FLOAT and not is_exact:
-                _retarget(node, _HALF)
+                _retarget(node, self._half)
             if node.op_type == "Constant" and not is_exact:
                 self._halve_constant_node(node)
             for name in node.output:
@@ -113,7 +117,7 @@ class _Halved:
     ) -> None:
         for entry in self._graph.output:
             if is_half.get(entry.name, False) and entry.type.tensor_type.elem_type == _FLOAT:
-                entry.type.tensor_type.elem_type = _HALF
+                entry.type.tensor_type.elem_type = self._half
         others = [each for each in self._graph.initializer if each.data_type != _FLOAT]
         del self._graph.initializer[:], self._graph.node[:]
         self._graph.initializer.extend([*others, *constants.values()])
@@ -152,14 +156,14 @@ class _Halved:
             return name
         inner = f"{name}_half"
         if inner not in constants:
-            values = self._onnx.numpy_helper.to_array(self._constants[name]).astype("float16")
+            values = self._onnx.numpy_helper.to_array(self._constants[name]).astype(self._dtype)
             constants[inner] = self._onnx.numpy_helper.from_array(values, inner)
         return inner
 
     def _halve_constant_node(self, node: LibraryObject) -> None:
         for attribute in node.attribute:
             if attribute.name == "value" and attribute.t.data_type == _FLOAT:
-                values = self._onnx.numpy_helper.to_array(attribute.t).astype("float16")
+                values = self._onnx.numpy_helper.to_array(attribute.t).astype(self._dtype)
                 attribute.t.CopyFrom(self._onnx.numpy_helper.from_array(values))
 
     def _converted(
@@ -170,7 +174,7 @@ class _Halved:
         nodes: list[LibraryObject],
     ) -> str:
         if (name, wanted) not in made:
-            inner = f"{name}_{'half' if wanted == _HALF else 'exact'}"
+            inner = f"{name}_{'half' if wanted == self._half else 'exact'}"
             nodes.append(self._onnx.helper.make_node("Cast", [name], [inner], to=wanted))
             made[name, wanted] = inner
         return made[name, wanted]

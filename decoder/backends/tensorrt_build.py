@@ -132,7 +132,7 @@ def _places(
     def place(
         half: str, source: bytes, shapes_of: Callable[[str], tuple[Shape, Shape, Shape]]
     ) -> _Place:
-        graph = gpu_graph(source, half=config.half)
+        graph = gpu_graph(source, half=config.half, half_type=config.half_type)
         key = _key(graph, repr(sizes), library.__version__, config.library, device, capability)
         name = f"{artefact.manifest.name}-{half}-{key}.plan"
         return _Place(

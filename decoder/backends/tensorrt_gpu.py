@@ -88,7 +88,7 @@ class TensorRtBackend:
         self.config = config
         self.is_half_precision = config.half
         name = config.library.replace("_", "-")
-        self.name = f"{name} {'f16' if config.half else 'f32'}"
+        self.name = f"{name} {config.half_type if config.half else 'f32'}"
         need_nvidia_gpu(name)  # before the library is loaded
         library = load_library(config)
         self._cuda = cuda = Cuda(name)
