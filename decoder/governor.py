@@ -151,7 +151,11 @@ class Governor:
         del fastest[len(fastest) - min(SLOWEST_FRAMES, len(fastest) // 3) :]
         self._usual_ms = usual_ms = sum(fastest) / len(fastest)
         nominal = self._nominal_ms[self._tier]
-        if self._frames_here > SETTLE_FRAMES and (nominal is None or usual_ms < nominal):
+        if nominal is None:
+            # What it takes while it falls behind may be the load's doing: with that for a measure
+            # nobody would ever go back to it.
+            nominal = UP_SHARE * self._interval_ms
+        if self._frames_here > SETTLE_FRAMES and usual_ms < nominal:
             self._nominal_ms[self._tier] = usual_ms
 
     def _takes_more_than(self, limit_ms: float) -> bool:

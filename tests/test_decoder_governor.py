@@ -38,6 +38,7 @@ def simulate(
     seconds: float,
     governor: Governor | None = None,
     burst_frames: int = 0,
+    costs_ms: tuple[float, ...] = COSTS_MS,
 ) -> Run:
     """slowness: how many times longer a frame takes, by time in s and tier.
 
@@ -55,15 +56,15 @@ def simulate(
             taken += waiting - BUFFER_FRAMES
             waiting = BUFFER_FRAMES
         tier = governor.choose(waiting=waiting, interval_ms=INTERVAL_MS, now_ms=now_ms)
-        cost = COSTS_MS[tier] * slowness(now_ms / 1000, tier)
+        cost = costs_ms[tier] * slowness(now_ms / 1000, tier)
         if tier != used and governor.is_hurried:
             fading, used = 0, tier
         elif tier != used and fading == 0:
             fading, before, used = FADE_FRAMES, used, tier
         if fading:
             seconds_now = now_ms / 1000
-            cost = COSTS_MS[before] * slowness(seconds_now, before)
-            cost += COSTS_MS[used] * slowness(seconds_now, used)
+            cost = costs_ms[before] * slowness(seconds_now, before)
+            cost += costs_ms[used] * slowness(seconds_now, used)
         governor.note(cost, is_mixed=fading > 0)
         now_ms += cost
         fading = max(0, fading - 1)
@@ -204,6 +205,34 @@ def test_costs_that_nobody_measured_are_learned() -> None:
     )
     assert run.dropped == 0
     assert run.tiers[-1] == LIVE_M
+
+
+@pytest.mark.parametrize("busy_s", [1, 3, 8])
+def test_a_machine_that_is_busy_when_a_first_stream_begins_gets_its_tier_back(busy_s: int) -> None:
+    """Nothing was ever measured, and the first frames are slower than the stream."""
+
+    def busy(s: float, tier: int) -> float:
+        return 1.0 if tier == LANCZOS or s >= busy_s else 3.0
+
+    run = simulate(busy, seconds=30, governor=Governor(len(COSTS_MS)))
+    assert run.dropped == 0
+    assert max(run.tiers) > LIVE_M
+    assert set(run.tiers[25 * (busy_s + 16) :]) == {LIVE_M}
+
+
+def test_a_machine_of_one_core_shows_lanczos_and_seldom_tries() -> None:
+    """The network fits alone, but not beside the codecs on the same core."""
+    run = simulate(
+        lambda _s, tier: 1.0 if tier == 1 else 43 / 33,
+        seconds=240,
+        governor=Governor(2, costs_ms=(33.0, 1.0)),
+        costs_ms=(33.0, 1.0),
+    )
+    assert run.dropped == 0
+    assert run.p95_ms(25 * 20) < 80
+    tries = sum(a == 1 for a, _ in run.steps[1:])
+    assert tries <= 8
+    assert set(run.tiers[-25 * 30 :]) != {0}
 
 
 def test_only_a_settled_last_tier_is_the_bottom() -> None:
