@@ -172,6 +172,9 @@ class GovernorConfig:
     model: StreamName = "auto"
     """Model that restores."""
 
+    threads: int = 0
+    """Threads for the network; 0 = one per core."""
+
     neighbours: int = 1
     """Processes that take a core each."""
 
@@ -211,7 +214,10 @@ async def governor(
         alone_s=config.alone,
         beside_s=config.seconds,
         neighbours=config.neighbours,
-        receiver=("--output", config.output, "--model", config.model),
+        receiver=(
+            *("--output", config.output, "--model", config.model),
+            *("--threads", str(config.threads)),
+        ),
     )
     figures = report(run, await watch(run))
     print("\n".join(report_lines(figures)))

@@ -30,7 +30,9 @@ def calibration_lines(config: RestorerConfig, calibration: Calibration) -> list[
         names = [each.artefact.manifest.name for each in choices[:1]] or [LANCZOS]
         below = [each.artefact.manifest.name for each in choices[1:]] + [LANCZOS] * bool(choices)
         under_load = f", under load {', '.join(below)}" if below else ""
-        lines.append(f"{lr_size} gets {names[0]}{under_load}")
+        is_known = not choices or choices[0].cost_ms is not None
+        verdict = "" if is_known else "; it was not measured in time, so a short trial decides"
+        lines.append(f"{lr_size} gets {names[0]}{under_load}{verdict}")
     return lines
 
 

@@ -173,6 +173,8 @@ def test_measuring_ends_when_told_and_keeps_what_it_has(tmp_path: Path) -> None:
     assert {each.model for each in stopped.measurements} == {"lanczos"}
     late = calibrate(config, Calibration(), budget_s=0.0)
     assert {each.model for each in late.measurements} == {"lanczos"}
+    (line,) = (line for line in calibration_lines(config, late) if line.startswith("32x24 gets"))
+    assert line.startswith("32x24 gets tiny-x2, under load lanczos; it was not measured in time")
 
 
 def test_a_model_that_computes_nonsense_here_is_refused_once_a_backend(

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 
+from decoder.calibrate import usual_lr_sizes
+from decoder.calibration import Calibration, Measurement, artefact_key
+from decoder.calibration_cache import save_calibration
 from decoder.config import RestorerConfig
 from decoder.receiver import Receiver
 from decoder.restorer_supply import RestorerSupply
@@ -17,7 +20,7 @@ from stream.frame import Frame, Size
 from stream.peer import NetworkScope, SendingPeer
 from stream.tracks import SendingVideo
 from stream.whip_client import WhipClient
-from tests.http_sessions import http_server
+from tests.http_sessions import OFFER, SDP, http_server
 from tests.live_media import X264
 from tests.live_peers import until
 from tests.marked_pictures import marked, numbers_in
@@ -62,6 +65,41 @@ async def test_a_publisher_beyond_what_the_machine_restores_is_asked_to_come_bac
         await until(receiver._is_idle)
         async with publishing(f"{receiver.url}/b"):
             pass
+
+
+async def test_how_many_publishers_are_let_in_follows_from_what_the_machine_was_measured_to_do(
+    tmp_path: Path,
+) -> None:
+    model = write_tiny_artefact(tmp_path / "tiny-x2")
+    rows = [
+        Measurement(
+            model="tiny-x2",
+            key=artefact_key(model),
+            backend="openvino",
+            threads=1,
+            lr_size=str(lr_size),
+            p50_ms=13.0,  # of 28 ms that streams may take of 40: two of them
+            p95_ms=15.0,
+        )
+        for lr_size in usual_lr_sizes(HR)
+    ]
+    save_calibration(Calibration(measurements=tuple(rows)))
+    config = receiver_config("null:", model=str(model.folder), threads=1)
+    async with running(config) as receiver:
+        assert receiver.url is not None
+        async with publishing(f"{receiver.url}/a") as a, publishing(f"{receiver.url}/b") as b:
+            await asyncio.gather(play(a, range(5)), play(b, range(5)))
+            async with (
+                ClientSession() as http,
+                http.post(f"{receiver.url}/c", data=OFFER, headers=SDP) as refused,
+            ):
+                assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
+                assert "restores 2 streams at a time" in await refused.text()
+            tiers = [each.pipeline.counts().frames_by_tier for each in receiver._streams.values()]
+            assert all(set(found) <= {"tiny-x2", "lanczos"} and found for found in tiers)
+        await until(receiver._is_idle)
+        async with publishing(f"{receiver.url}/c") as c:
+            await play(c, range(3))
 
 
 async def test_an_offer_that_cannot_be_used_leaves_no_task_behind() -> None:
