@@ -41,7 +41,7 @@ def rewrite_fuse(graph: LibraryObject) -> None:
     graph.validate_nodes_and_infer_types()
 
 
-def outputs_as_cells(graph: LibraryObject) -> set[str]:
+def outputs_as_cells(graph: LibraryObject) -> frozenset[str]:
     """Let planes come out as cells (1, s * s, h, w), where they are made of such; which ones."""
     found = set()
     for result in graph.get_results():
@@ -57,7 +57,7 @@ def outputs_as_cells(graph: LibraryObject) -> set[str]:
             cells.get_tensor().add_names({name})
             found.add(name)
     graph.validate_nodes_and_infer_types()
-    return found
+    return frozenset(found)
 
 
 def planes_from_cells(cells: NDArray[np.uint8]) -> Plane:
