@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from decoder.backends import BackendName
 from decoder.cli import app as receive
 from decoder.metrics import (
     INFO,
@@ -117,6 +119,11 @@ def test_the_tables_of_metrics_are_those_of_the_code() -> None:
     assert ", ".join(f"`{label}`" for label in INFO_LABELS) in TEXT["metrics.md"]
     conditions = re.findall(r"^\| `[^|]*?(edvr_\w+)[^|]*` ", TEXT["metrics.md"], re.MULTILINE)
     assert set(conditions) <= {name for name, _, _ in expected} | {"edvr_streams"}
+
+
+def test_the_table_of_engines_lists_every_backend() -> None:
+    rows = re.findall(r"^\| `([a-z][a-z-]*)` \| .+ \|$", TEXT["engines.md"], re.MULTILINE)
+    assert sorted(rows) == sorted(set(get_args(BackendName)) - {"auto"})
 
 
 def test_limits_that_are_named_are_those_of_the_code() -> None:
