@@ -1,7 +1,7 @@
 """OpenVINO: bfloat16 on a CPU that has it, float16 on Intel's GPU and NPU; GridSample's form.
 
-No int8: quantised by NNCF 3.4, live-xs-x2 at 640x360 took 29.3 ms of one core with AMX, against
-30.4 ms in bfloat16.
+No int8: quantised by NNCF, live-xs-x2 took 4 to 8 % less time of a core with AMX than in bfloat16
+and lost 0.04 dB (`benchmarks.cpu_forms`); weights that come during a stream could not have that.
 """
 
 from __future__ import annotations
