@@ -26,6 +26,7 @@ from decoder.backends.contract import Features
 from decoder.backends.torch_graph import TorchBackend
 from stream.errors import InferenceFailed
 from stream.frame import Frame, Size
+from tests.pipeline_rig import wait_until
 from tests.tiny_artefact import expected_planes, textured_frame, write_tiny_artefact
 
 SIZE = Size(width=32, height=24)
@@ -69,7 +70,7 @@ class _Slow(TorchBackend):
     may_go: threading.Event
 
     def fuse(self, window: Sequence[Features]) -> Planes:
-        assert self.may_go.wait(30)
+        assert self.may_go.wait(60)
         self.sizes.append(1)
         return super().fuse(window)
 
@@ -90,13 +91,13 @@ def test_those_who_wait_are_served_together_and_each_gets_its_own(artefact: Arte
             pool.submit(stream.fuse, [each] * 3)
             for stream, each in zip(streams, features, strict=True)
         ]
-        while len(first._batcher._fuses.waiting) < len(streams) - 1:  # one is on its way
-            threading.Event().wait(0.01)
-        engine.may_go.set()
+        try:  # one is on its way, the others wait for it
+            wait_until(lambda: len(first._batcher._fuses.waiting) == len(streams) - 1, timeout_s=30)
+        finally:
+            engine.may_go.set()
         for frame, future in zip(frames, futures, strict=True):
-            for plane, expected in zip(
-                future.result(30), expected_planes([frame] * 3), strict=True
-            ):
+            found = future.result(60)
+            for plane, expected in zip(found, expected_planes([frame] * 3), strict=True):
                 assert np.array_equal(plane, expected)
     assert engine.sizes == [1, BATCH_FRAMES, 1]
     for stream in streams:
