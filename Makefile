@@ -68,5 +68,5 @@ $(VENV)/.installed-base: pyproject.toml $(LOCK) | $(BIN)/python
 $(VENV)/.installed-all: $(VENV)/.installed-base
 	@echo "Installing what training, benchmarks and tests need into $(VENV) ..."
 	$(INSTALL) $(shell grep '^torch==' $(LOCK))
-	$(INSTALL) --editable '.[train,srt,camera,bench,tensorrt,dev]'
+	$(INSTALL) --editable '.[train,srt,camera,bench,tensorrt,triton,dev]'
 	@touch $@

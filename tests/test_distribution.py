@@ -16,6 +16,7 @@ IMPORT_NAME = {"pillow": "PIL", "tensorrt-rtx-cu13": "tensorrt_rtx"}
 EXTRA_OF = {
     "train": TRAINING,
     "tensorrt": ("decoder/backends/",),
+    "triton": ("decoder/backends/",),
     "camera": ("decoder/sinks/camera.py",),
     "srt": ("stream/srt_gateway.py",),
     "bench": ("benchmarks/", "decoder/training/"),

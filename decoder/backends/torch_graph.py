@@ -44,7 +44,7 @@ class TorchBackend:
             need_nvidia_gpu("torch on CUDA")
         self._torch = torch = import_library("torch", extra=_EXTRA)
         if is_cuda and config.fused:
-            import_library("triton", extra="triton")
+            import_library("triton", extra="'edvr-live[triton]'")
         if is_cuda and not torch.cuda.is_available():
             raise BackendUnavailable("this torch has no CUDA; pip install a build that has")
         if not is_cuda:
