@@ -6,7 +6,8 @@ from torch import nn
 
 from decoder.artefact import Artefact
 from decoder.backends.graph_cost import count_cost
-from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.edvr.live import LiveEdvr
+from decoder.edvr.live_config import LiveConfig
 from stream.errors import ModelMismatch
 from stream.frame import Size
 from tests.tiny_artefact import write_tiny_artefact
@@ -22,7 +23,8 @@ def _macs_of_plain_convolutions(config: LiveConfig, size: Size) -> tuple[int, in
         def count(name: str, module: nn.Module, output: torch.Tensor) -> None:
             weight = module.weight
             assert isinstance(weight, torch.Tensor)
-            macs[name.partition(".")[0]] += output.shape[-2] * output.shape[-1] * weight.numel()
+            positions = output.shape[0] * output.shape[-2] * output.shape[-1]
+            macs[name.partition(".")[0]] += positions * weight.numel()
 
         for name, module in network.named_modules():
             if isinstance(module, nn.Conv2d):
@@ -37,31 +39,33 @@ def _macs_of_plain_convolutions(config: LiveConfig, size: Size) -> tuple[int, in
 def test_the_convolutions_of_a_real_network_are_counted(live_artefact: Artefact) -> None:
     size = Size(width=64, height=48)
     extract, fuse = _macs_of_plain_convolutions(TINY, size)
-    cells, near, taps = 16 * 12, TINY.near_channels, 9
+    cells, near, taps = 32 * 24, TINY.near_channels, 9
     # Beyond the plain ones: per neighbour the offsets (2 a tap and group) and gates (one a tap and
     # channel) of two levels with their deformable convolutions, and the last layer with the
-    # classical upscaler in it.
+    # classical upscaler beside it.
     level1 = near * 9 * (2 * TINY.deformable_groups + near) + near * near
     level2 = near * 9 * taps * (2 * TINY.deformable_groups + near) + near * near * taps
     packs = 2 * (cells * level1 + cells // 4 * level2)
-    last = cells * TINY.hr_channels * (TINY.channels + TINY.lr_channels) * 9
+    last = cells * TINY.hr_channels * TINY.channels * 9
+    parts = zip(TINY.lr_parts, TINY.hr_parts, strict=True)
+    classical = cells * sum(seen * made for seen, made in parts) * 25
 
     cost = count_cost(live_artefact, size)
 
     assert cost.extract_macs == extract
-    assert cost.fuse_macs == fuse + packs + last
+    assert cost.fuse_macs == fuse + packs + last + classical
     assert cost.frame_macs == cost.extract_macs + cost.fuse_macs
 
 
 def test_the_features_have_the_shapes_that_the_graph_gives(live_artefact: Artefact) -> None:
     cost = count_cost(live_artefact, Size(width=64, height=48))
 
-    near, cells = TINY.near_channels, (12, 16)
-    assert cost.feature_shapes[0] == (1, TINY.lr_channels, 14, 18)
+    near, cells = TINY.near_channels, (24, 32)
+    assert cost.feature_shapes[0] == (1, TINY.lr_channels, 28, 36)
     assert cost.feature_shapes[1] == (1, TINY.channels, *cells)
     assert cost.feature_shapes[2:5] == ((1, near, *cells),) * 3
-    assert cost.feature_shapes[5:] == ((1, near, 6, 8),) * 3
-    samples = 24 * 14 * 18 + (8 + 3 * near) * 12 * 16 + 3 * near * 6 * 8
+    assert cost.feature_shapes[5:] == ((1, near, 12, 16),) * 3
+    samples = 6 * 28 * 36 + (8 + 3 * near) * 24 * 32 + 3 * near * 12 * 16
     assert cost.feature_bytes == 4 * samples
 
 

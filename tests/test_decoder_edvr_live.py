@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.edvr.live import LiveEdvr
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.upsampling import cubic_tap, lanczos_tap
 from stream.errors import ConfigError
 from stream.frame import Size
@@ -16,6 +17,8 @@ from tests.training_media import TINY, random_window, tiny_network
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 Planes = tuple[Tensor, Tensor, Tensor]
+
+LEVELS = [1, 2]
 
 WINDOWS = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2), (5, 2)]
 
@@ -42,14 +45,12 @@ def test_an_untrained_network_is_the_classical_upscaler_of_the_reference(scale: 
 
     restored = _run(LiveEdvr(config).eval(), window)
 
-    lobes = 2 if scale == 4 else 3
     luma = window[0][0, config.reference].double().numpy()
-    expected = resampled(luma, scale, lambda distance: lanczos_tap(distance, lobes), lobes)
+    expected = resampled(luma, scale, lambda distance: lanczos_tap(distance, 3), 3)
     np.testing.assert_allclose(restored[0][0, 0].numpy(), expected, atol=1e-5)
     for plane, lr in zip(restored[1:], window[1:3], strict=True):
-        if scale != 4:  # there the neighbourhood is one sample too small for the cubic's reach
-            chroma = resampled(lr[0, config.reference].double().numpy(), scale, cubic_tap, 2)
-            np.testing.assert_allclose(plane[0, 0].numpy(), chroma, atol=1e-5)
+        chroma = resampled(lr[0, config.reference].double().numpy(), scale, cubic_tap, 2)
+        np.testing.assert_allclose(plane[0, 0].numpy(), chroma, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -101,10 +102,12 @@ def test_the_picture_restored_is_that_of_the_reference(window: int, lookahead: i
     assert config.reference == window - 1 - lookahead
 
 
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("position", range(3))
-def test_every_frame_of_the_window_counts_and_so_does_its_chroma(position: int) -> None:
-    planes = random_window(TINY, _size(TINY))
-    network = tiny_network()
+def test_every_frame_of_the_window_counts_and_so_does_its_chroma(position: int, level: int) -> None:
+    config = replace(TINY, align_level=level)
+    planes = random_window(config, _size(config))
+    network = tiny_network(config)
     plain = _run(network, planes)
 
     for plane in range(3):
@@ -129,9 +132,11 @@ def test_the_quantiser_of_every_frame_counts_and_unknown_is_no_quantiser(positio
     assert _differ(coarsest, unknown)
 
 
-def test_frames_are_aligned_by_the_offsets_that_the_network_predicts() -> None:
-    network = tiny_network()
-    planes = random_window(TINY, _size(TINY))
+@pytest.mark.parametrize("level", LEVELS)
+def test_frames_are_aligned_by_the_offsets_that_the_network_predicts(level: int) -> None:
+    config = replace(TINY, align_level=level)
+    network = tiny_network(config)
+    planes = random_window(config, _size(config))
     moved = _run(network, planes)
 
     with torch.no_grad():
@@ -144,9 +149,26 @@ def test_frames_are_aligned_by_the_offsets_that_the_network_predicts() -> None:
     assert _differ(moved, _run(network, planes))
 
 
-def test_every_parameter_learns_once_training_has_begun() -> None:
-    network = tiny_network().train()
-    planes = random_window(TINY, _size(TINY))
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_new_network_restores_the_reference_alone(level: int) -> None:
+    """What was trained without neighbours is where training with them begins."""
+    config = replace(TINY, align_level=level, reconstruct_blocks=1)
+    network = LiveEdvr(config).eval()
+    torch.nn.init.normal_(network.fuse.conv_last.weight, std=0.1)
+    planes = random_window(config, _size(config))
+
+    with torch.no_grad():
+        alone = network.alone(*planes)
+
+    for whole, part in zip(_run(network, planes), alone, strict=True):
+        torch.testing.assert_close(whole, part)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_parameter_learns_once_training_has_begun(level: int) -> None:
+    config = replace(TINY, align_level=level)
+    network = tiny_network(config).train()
+    planes = random_window(config, _size(config))
 
     y, u, v = network(*planes)
     (y.square().mean() + u.square().mean() + v.square().mean()).backward()
@@ -162,6 +184,7 @@ def test_every_parameter_learns_once_training_has_begun() -> None:
         ({"scale": 5}, "scale must be 1, 2, 3 or 4"),
         ({"scale": 2, "lookahead": 3}, "lookahead 3 does not fit window 3"),
         ({"scale": 2, "lookahead": -1}, "lookahead -1"),
+        ({"scale": 2, "align_level": 3}, "align_level must be 1 or 2, got 3"),
         ({"scale": 2, "near_channels": 10}, "8 groups do not divide 10"),
     ],
 )

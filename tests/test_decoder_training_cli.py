@@ -12,7 +12,7 @@ import torch
 
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.backends import OnnxRuntimeConfig, OpenVinoConfig, open_backend
-from decoder.edvr.live import LiveConfig
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import Edvr, EdvrConfig
 from decoder.edvr.planes import EdvrPlanes
 from decoder.training.cli import TRAINING_LIBRARIES, app
@@ -168,7 +168,7 @@ def test_models_are_listed_and_described(
     assert run_command(app, ["info", str(live_artefact.folder), "--lr-size", "60x30"]) == 0
     said = capsys.readouterr().out
     assert "tiny-x2, version 7, tier tiny" in said
-    assert "at 64x32 to 128x64" in said
+    assert "at 60x32 to 120x64" in said
 
     listing = list_artefacts(live_artefact.folder.parent)
     monkeypatch.setattr("decoder.artefact.list_artefacts", lambda: listing)

@@ -14,7 +14,7 @@ def test_a_model_is_described_with_its_cost_features_and_files(live_artefact: Ar
     rows = {line[:11].strip(): line[12:] for line in lines if not line.startswith("file")}
     assert rows["model"] == "tiny-x2, version 7, tier tiny"
     assert rows["window"] == "3 frames: 1 past, the reference, 1 future"
-    assert rows["enlarges"] == "x2, LR sizes in multiples of 8"
+    assert rows["enlarges"] == "x2, LR sizes in multiples of 4"
     gmacs = count_cost(live_artefact, SIZE).frame_macs / 1e9
     assert rows["cost"].startswith(f"{gmacs:.2f} GMAC a frame at 64x48 to 128x96")
     assert rows["features"].startswith("8 a frame, 0.0 MB in float32: 24x14x18, 8x12x16")

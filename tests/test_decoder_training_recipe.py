@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from decoder.edvr.live import LiveConfig
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import EDVR_M
 from decoder.training.recipe import RECIPES_FOLDER, Recipe, find_recipe, read_recipe
 from stream.errors import ConfigError
@@ -73,7 +73,7 @@ def test_the_corpus_is_cut_for_the_network_and_the_rest_has_defaults(tmp_path: P
         ("[100_000]", '["100k"]', r"\[corpus\] bitrates_bps"),
         ("scale = 3", "scale = 5", "scale must be 1, 2, 3 or 4"),
         ("scale = 3", "scale = true", r"\[network\] scale = True has the wrong type"),
-        ("crop = 48", "crop = 40", "crop 40 must be a multiple of 24"),
+        ("crop = 48", "crop = 40", "crop 40 must be a multiple of 12"),
         ("crop = 48", "crop = 120", "at most the corpus's patch, 96"),
         ("patch = 96", "patch = 64", "patch 64 must be a multiple of 48"),
         ("[network]", "[network", "is not TOML"),
@@ -149,5 +149,5 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
 
 def test_a_crop_fits_the_network_and_the_patch() -> None:
     recipe: Recipe = tiny_recipe()
-    with pytest.raises(ConfigError, match="crop 40"):
-        replace(recipe, schedule=replace(recipe.schedule, crop=40))
+    with pytest.raises(ConfigError, match="crop 42"):
+        replace(recipe, schedule=replace(recipe.schedule, crop=42))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from decoder.artefact import Manifest, load_artefact
 from decoder.config import RestorerConfig
-from decoder.edvr.live import LiveConfig
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import EDVR_M, EdvrConfig
 from decoder.restorer import Restorer
 from decoder.training.cli import app
@@ -136,7 +136,7 @@ def test_a_network_that_does_not_enlarge_is_published_and_restores_at_the_same_s
     for line in ("onnxruntime f32: within [01] levels", "openvino .*: within [0-4] levels"):
         assert re.search(line, said), said
     manifest = load_artefact(tmp_path / "same").manifest
-    assert (manifest.scale, manifest.multiple_of) == (1, 16)
+    assert (manifest.scale, manifest.multiple_of) == (1, 8)
     size = Size(width=64, height=48)
     frames = [moving_frame(index, width=64, height=48) for index in range(3)]
     restorer = Restorer(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from decoder.edvr.live import LiveEdvr
+from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
 from decoder.training.publish import load_trained
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.trainer import (
@@ -259,3 +259,49 @@ def test_a_second_stage_starts_from_the_averaged_weights_of_the_first(
     for name, weight in first.average.state_dict().items():
         assert torch.equal(second.network.state_dict()[name], weight), name
         assert torch.equal(second.average.state_dict()[name], weight), name
+
+
+def _alone(**network: int) -> Recipe:
+    recipe = tiny_recipe(neighbours=False, learning_rate=1e-2)
+    return replace(recipe, network=replace(TINY, **network))
+
+
+def test_a_first_stage_without_neighbours_leaves_the_alignment_as_it_was(
+    corpus: Path, tmp_path: Path
+) -> None:
+    trainer = Trainer(_alone(), corpus, tmp_path, resume=False)
+    before = {name: weight.clone() for name, weight in trainer.network.state_dict().items()}
+    trainer.run()
+    after = trainer.network.state_dict()
+
+    moved = {name for name, weight in before.items() if not torch.equal(after[name], weight)}
+    assert moved == {name for name in before if name.startswith(TRUNK_PARTS)}
+    assert not after["fuse.fusion.weight"][:, TINY.channels :].any()
+
+
+def test_a_second_stage_may_align_otherwise_and_begins_where_the_first_ended(
+    corpus: Path, tmp_path: Path
+) -> None:
+    first = Trainer(_alone(), corpus, tmp_path / "first", resume=False)
+    first.run()
+    recipe = _alone(align_level=2, near_channels=6)
+    second = Trainer(recipe, corpus, tmp_path / "second", resume=False, start=first.checkpoint)
+
+    for _, batch in second.validation:
+        expected = _average(first)(*batch.lr, batch.quantiser)
+        for network in (second.network.eval(), second.average):
+            for ours, theirs in zip(network(*batch.lr, batch.quantiser), expected, strict=True):
+                torch.testing.assert_close(ours, theirs)
+
+
+def test_a_second_stage_with_another_trunk_is_refused(corpus: Path, tmp_path: Path) -> None:
+    first = Trainer(_alone(), corpus, tmp_path / "first", resume=False)
+    first.run()
+    with pytest.raises(ConfigError, match="is of another network than recipe tiny-x2"):
+        Trainer(
+            _alone(reconstruct_blocks=2),
+            corpus,
+            tmp_path / "second",
+            resume=False,
+            start=first.checkpoint,
+        )

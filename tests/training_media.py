@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.edvr.live import LiveEdvr
+from decoder.edvr.live_config import LiveConfig
 from decoder.training.corpus import CorpusConfig
 from decoder.training.raw_clip import RawClip
 from decoder.training.recipe import Recipe, Schedule
@@ -51,7 +52,7 @@ def write_footage(
     return path
 
 
-def tiny_recipe(*, steps: int = 4, **schedule: float | int) -> Recipe:
+def tiny_recipe(*, steps: int = 4, **schedule: float) -> Recipe:
     """A recipe that trains in a second."""
     values = {"batch": 2, "crop": 32, "warm_up_steps": 2, "validate_every": 2} | schedule
     return Recipe(
@@ -94,7 +95,9 @@ def randomise(network: nn.Module, *, seed: int) -> None:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             # Offsets of about a cell; a residual of some levels on the classical picture.
-            spread = 0.3 if "conv_offset" in name else 0.02 if "conv_last" in name else 0.2
+            # Neighbours count as much as they ever will.
+            spreads = {"conv_offset": 0.3, "conv_last": 0.04, "fusion": 0.6}
+            spread = next((spreads[part] for part in spreads if part in name), 0.2)
             parameter.copy_(spread * torch.randn(parameter.shape, generator=generator))
 
 

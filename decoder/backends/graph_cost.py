@@ -91,6 +91,6 @@ def _macs(graph: LibraryObject) -> int:
     total = 0
     for node in graph.get_ops():
         if node.get_type_name() in _CONVOLUTIONS:
-            rows, columns = list(node.output(0).get_shape())[-2:]
-            total += rows * columns * math.prod(node.input(1).get_shape())
+            frames, _, rows, columns = node.output(0).get_shape()
+            total += frames * rows * columns * math.prod(node.input(1).get_shape())
     return total

@@ -1,12 +1,14 @@
-"""The live family: EDVR's ideas on planar 4:2:0 at an eighth of the output grid.
+"""The live family: EDVR's ideas on planar 4:2:0, on a grid of a few samples a cell.
 
 Wang et al., "EDVR: Video Restoration with Enhanced Deformable Convolutional Networks", CVPRW 2019:
 a feature pyramid per frame, deformable alignment of each neighbour to the reference from coarse
 to fine (PCD), attention over time while fusing (TSA), residual reconstruction. What differs:
 
-- The trunk runs where one cell covers 8x8 samples of the output (12x12 at x3): the planes are
+- The trunk runs where one cell covers 2x2 luma samples of the LR (4x4 at x1): the planes are
   brought there by space-to-depth and leave by depth-to-space: luma and half-size chroma meet.
-- Two pyramid levels, since that grid is already coarse.
+  Coarser cells leave a narrow trunk too few activations for each sample to tell edges apart.
+- Frames are aligned on two pyramid levels, since that grid is already coarse; where the trunk is
+  fine and the budget small, they start one level below it (`align_level`).
 - The frame's quantiser is an input: the network is told how much damage to expect. A network
   without it smooths well-coded input.
 - The output is a residual on Lanczos upsampling (luma) and Catmull-Rom (chroma), both computed
@@ -16,76 +18,25 @@ to fine (PCD), attention over time while fusing (TSA), residual reconstruction. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from decoder.edvr.deform_conv import DeformConvPack
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.upsampling import upsampling_kernel
-from stream.errors import ConfigError
 
 Planes = tuple[Tensor, Tensor, Tensor]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveConfig:
-    """Sizes of one live network.
-
-    scale: output over input, 1 to 4; 1 cleans (deblurs) without enlarging.
-    window: frames seen; lookahead: how many lie in the future.
-    channels: width of the trunk. near_channels: width of what is aligned to the reference.
-    coarse_kernel, fine_kernel: taps along one side of the deformable convolution at level 2 and 1.
-    Raises ConfigError for impossible combinations.
-    """
-
-    scale: int
-    window: int = 3
-    lookahead: int = 1
-    channels: int = 48
-    near_channels: int = 24
-    deformable_groups: int = 8
-    extract_blocks: int = 1
-    reconstruct_blocks: int = 2
-    fine_kernel: int = 1
-    coarse_kernel: int = 3
-
-    def __post_init__(self) -> None:
-        if self.scale not in (1, 2, 3, 4):
-            raise ConfigError(f"scale must be 1, 2, 3 or 4, got {self.scale}")
-        if not 0 <= self.lookahead < self.window:
-            raise ConfigError(f"lookahead {self.lookahead} does not fit window {self.window}")
-        if self.near_channels % self.deformable_groups:
-            raise ConfigError(
-                f"{self.deformable_groups} groups do not divide {self.near_channels} channels"
-            )
-
-    @property
-    def lr_stride(self) -> int:
-        """LR luma samples along one side of a trunk cell."""
-        return {1: 8, 2: 4, 3: 4, 4: 2}[self.scale]
-
-    @property
-    def multiple_of(self) -> int:
-        """LR width and height must be multiples of this (two pyramid levels)."""
-        return 2 * self.lr_stride
-
-    @property
-    def lr_channels(self) -> int:
-        """Channels of one LR frame after space-to-depth: y, then u, then v."""
-        return self.lr_stride**2 + 2 * (self.lr_stride // 2) ** 2
-
-    @property
-    def hr_channels(self) -> int:
-        """Channels of one HR frame before depth-to-space."""
-        stride = self.lr_stride * self.scale
-        return stride**2 + 2 * (stride // 2) ** 2
-
-    @property
-    def reference(self) -> int:
-        """Index of the reference in the window, oldest first."""
-        return self.window - 1 - self.lookahead
+TRUNK_PARTS = (
+    "extract.conv_first.",
+    "extract.blocks.",
+    "fuse.fusion.",
+    "fuse.reconstruction.",
+    "fuse.conv_last.",
+)
+"""Beginnings of the names of all weights that `LiveEdvr.alone` runs through."""
 
 
 def space_to_depth(plane: Tensor, stride: int) -> Tensor:
@@ -131,6 +82,9 @@ class LiveExtract(nn.Module):
             *(ResidualBlock(channels) for _ in range(config.extract_blocks))
         )
         self.conv_l2 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        if config.align_level == 2:
+            self.conv_l3 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+        # From here on, l1 and l2 are the finer and the coarser level of alignment.
         self.near_l1 = nn.Conv2d(channels, config.near_channels, 1)
         self.near_l2 = nn.Conv2d(channels, config.near_channels, 1)
         # What offsets are predicted from, as the neighbour and as the reference: the first layer
@@ -139,28 +93,38 @@ class LiveExtract(nn.Module):
         self.guide_l2 = nn.Conv2d(config.near_channels, 2 * config.near_channels, 3, padding=1)
 
     def forward(self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor) -> tuple[Tensor, ...]:
+        """Planes and quantiser as `trunk` takes them.
+
+        Returns what `trunk` does; then what frames are aligned by: slim features and guides as
+        neighbour and as reference on the finer level of alignment (B, A, h / align_level,
+        w / align_level), and the same on the coarser.
+        """
+        cells, level1 = self.trunk(y, u, v, quantiser)
+        fine, coarse = level1, F.leaky_relu(self.conv_l2(level1), 0.1)
+        if self.config.align_level == 2:
+            fine, coarse = coarse, F.leaky_relu(self.conv_l3(coarse), 0.1)
+        near1, near2 = self.near_l1(fine), self.near_l2(coarse)
+        guide1, guide2 = self.guide_l1(near1).chunk(2, dim=1), self.guide_l2(near2).chunk(2, dim=1)
+        return cells, level1, near1, *guide1, near2, *guide2
+
+    def trunk(self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor) -> tuple[Tensor, Tensor]:
         """y (B, 1, H, W), u, v (B, 1, H/2, W/2): (sample - 128) / 128; quantiser (B,): QP/51 or -1.
 
-        Returns what a reference needs, the LR cells with one replicated cell around (for the
-        classical upscaler) and its features (B, C, h, w); then what frames are aligned by: slim
-        features and guides as neighbour and as reference (B, A, h, w), and the same at level 2.
+        Returns what a reference needs: the LR cells with replicated ones around, for the classical
+        upscaler, and its features (B, C, h, w).
         """
-        stride = self.config.lr_stride
+        stride, reach = self.config.lr_stride, self.config.reach
         padded = [
-            space_to_depth(F.pad(plane, (cell,) * 4, mode="replicate"), cell)
+            space_to_depth(F.pad(plane, (reach * cell,) * 4, mode="replicate"), cell)
             for plane, cell in ((y, stride), (u, stride // 2), (v, stride // 2))
         ]
         cells = torch.cat(padded, dim=1)
-        inner = cells[:, :, 1:-1, 1:-1]
+        inner = cells[:, :, reach:-reach, reach:-reach]
         known = (quantiser >= 0).to(y.dtype)
         level = torch.stack((quantiser * known, known), dim=1)[:, :, None, None]
         told = level.expand(-1, -1, inner.shape[2], inner.shape[3])
         x = F.leaky_relu(self.conv_first(torch.cat((inner, told), dim=1)), 0.1)
-        level1 = self.blocks(x)
-        level2 = F.leaky_relu(self.conv_l2(level1), 0.1)
-        near1, near2 = self.near_l1(level1), self.near_l2(level2)
-        guide1, guide2 = self.guide_l1(near1).chunk(2, dim=1), self.guide_l2(near2).chunk(2, dim=1)
-        return cells, level1, near1, *guide1, near2, *guide2
+        return cells, self.blocks(x)
 
 
 class LiveAlign(nn.Module):
@@ -176,8 +140,9 @@ class LiveAlign(nn.Module):
         self.merge = nn.Conv2d(2 * near, near, 1)
 
     def forward(self, near: tuple[Tensor, Tensor], guide: tuple[Tensor, Tensor]) -> Tensor:
-        """near: a neighbour's features at level 1 (B, A, h, w) and 2 (B, A, h/2, w/2); guide: its
-        guide plus the reference's, at both. Returns the neighbour, aligned (B, A, h, w).
+        """near: a neighbour's features on the finer (B, A, h, w) and on the coarser level (B, A,
+        h/2, w/2); guide: its guide plus the reference's, on both. Returns the neighbour, aligned
+        (B, A, h, w).
         """
         coarse = F.leaky_relu(self.offset_l2(F.leaky_relu(guide[1], 0.1)), 0.1)
         aligned2 = F.leaky_relu(self.dcn_l2(near[1], coarse), 0.1)
@@ -189,6 +154,10 @@ class LiveAlign(nn.Module):
         return F.leaky_relu(self.merge(torch.cat((aligned1, up2), dim=1)), 0.1)
 
 
+def _repeat(tensor: Tensor, count: int) -> Tensor:
+    return torch.cat([tensor] * count)
+
+
 def _unchanged(cells: Tensor) -> Tensor:
     return cells
 
@@ -196,21 +165,33 @@ def _unchanged(cells: Tensor) -> Tensor:
 class LiveFuse(nn.Module):
     """What is computed once per output frame, from the window's features."""
 
-    upsampling: Tensor
+    luma_upsampling: Tensor
+    chroma_upsampling: Tensor
 
     def __init__(self, config: LiveConfig) -> None:
         super().__init__()
         self.config = config
         channels, near = config.channels, config.near_channels
         self.align = LiveAlign(config)
-        self.fusion = nn.Conv2d(channels + (config.window - 1) * near, channels, 1)
+        aligned = (config.window - 1) * near
+        if config.align_level == 2:
+            # Back on the trunk's grid by depth-to-space, as sharp as a coarser cell can know it.
+            self.lift = nn.Conv2d(aligned, 4 * near, 1) if aligned else nn.Identity()
+            aligned = min(aligned, near)
+        self.fusion = nn.Conv2d(channels + aligned, channels, 1)
+        # Neighbours count nothing at first: what is trained without them stays as good with them.
+        nn.init.zeros_(self.fusion.weight[:, channels:])
         self.reconstruction = nn.Sequential(
             *(ResidualBlock(channels) for _ in range(config.reconstruct_blocks))
         )
         self.conv_last = nn.Conv2d(channels, config.hr_channels, 3, padding=1)
         nn.init.zeros_(self.conv_last.weight)
         nn.init.zeros_(self.conv_last.bias) if self.conv_last.bias is not None else None
-        self.register_buffer("upsampling", classical_kernel(config), persistent=False)
+        stride, reach = config.lr_stride, config.reach
+        luma = upsampling_kernel(stride, config.scale, lobes=3, reach=reach)
+        chroma = upsampling_kernel(stride // 2, config.scale, lobes=0, reach=reach)
+        self.register_buffer("luma_upsampling", luma, persistent=False)
+        self.register_buffer("chroma_upsampling", chroma, persistent=False)
 
     def forward(
         self,
@@ -222,54 +203,52 @@ class LiveFuse(nn.Module):
         finish: elementwise, applied before samples are rearranged, where rounding is cheapest.
         """
         cells, level1, wanted, _, guide1, _, _, guide2 = features[self.config.reference]
+        others = [frame for at, frame in enumerate(features) if at != self.config.reference]
         parts = [level1]
-        for index, frame in enumerate(features):
-            if index != self.config.reference:
-                _, _, near1, near_guide1, _, near2, near_guide2, _ = frame
-                guides = near_guide1 + guide1, near_guide2 + guide2
-                aligned = self.align((near1, near2), guides)
-                # Temporal attention (EDVR's TSA, eq. 6): what does not match the reference counts
-                # less.
-                likeness = (aligned * wanted).sum(dim=1, keepdim=True)
-                parts.append(aligned * torch.sigmoid(likeness))
+        if others:
+            # All in one batch: on a grid this small an operator's start costs as much as its work.
+            near1, near_guide1, near2, near_guide2 = (
+                torch.cat([frame[part] for frame in others]) for part in (2, 3, 5, 6)
+            )
+            count = len(others)
+            guides = near_guide1 + _repeat(guide1, count), near_guide2 + _repeat(guide2, count)
+            aligned = self.align((near1, near2), guides)
+            # Temporal attention (EDVR's TSA, eq. 6): what does not match the reference counts less.
+            likeness = (aligned * _repeat(wanted, count)).sum(dim=1, keepdim=True)
+            parts += (aligned * torch.sigmoid(likeness)).chunk(count)
+            if self.config.align_level == 2:
+                parts = [level1, F.pixel_shuffle(self.lift(torch.cat(parts[1:], dim=1)), 2)]
         fused = F.leaky_relu(self.fusion(torch.cat(parts, dim=1)), 0.1)
         return self._restore(self.reconstruction(fused), cells, finish)
+
+    def alone(self, cells: Tensor, level1: Tensor) -> Planes:
+        """Of what `LiveExtract.trunk` gave for the reference, as if its neighbours were nothing."""
+        weight = self.fusion.weight[:, : level1.shape[1]]
+        fused = F.leaky_relu(F.conv2d(level1, weight, self.fusion.bias), 0.1)
+        return self._restore(self.reconstruction(fused), cells, _unchanged)
 
     def _restore(
         self, features: Tensor, cells: Tensor, finish: Callable[[Tensor], Tensor]
     ) -> Planes:
-        """The last convolution and the classical upscaler as one, plane by plane."""
-        weight = torch.cat((self.conv_last.weight, self.upsampling), dim=1)
-        seen = torch.cat((F.pad(features, (1, 1, 1, 1)), cells), dim=1)
-        stride = self.config.lr_stride * self.config.scale
-        parts = [stride**2, (stride // 2) ** 2, (stride // 2) ** 2]
+        """The last convolution on top of the classical upscaler, plane by plane."""
+        config = self.config
+        stride = config.lr_stride * config.scale
         assert self.conv_last.bias is not None
-        y, u, v = (
-            finish(F.conv2d(seen, rows, bias))
-            for rows, bias in zip(
-                torch.split(weight, parts),
-                torch.split(self.conv_last.bias, parts),
-                strict=True,
-            )
+        planes = zip(
+            torch.split(self.conv_last.weight, config.hr_parts),
+            torch.split(self.conv_last.bias, config.hr_parts),
+            torch.split(cells, config.lr_parts, dim=1),
+            (self.luma_upsampling, self.chroma_upsampling, self.chroma_upsampling),
+            (stride, stride // 2, stride // 2),
+            strict=True,
         )
-        half = stride // 2
-        return depth_to_space(y, stride), depth_to_space(u, half), depth_to_space(v, half)
-
-
-def classical_kernel(config: LiveConfig) -> Tensor:
-    """Lanczos for luma, Catmull-Rom for chroma: hr_channels x lr_channels x 3 x 3, block-diagonal.
-
-    Three lobes where they fit into the neighbourhood of one cell, else two.
-    """
-    stride, half = config.lr_stride, config.lr_stride // 2
-    luma = upsampling_kernel(stride, config.scale, lobes=3 if stride >= 3 else 2)
-    chroma = upsampling_kernel(half, config.scale, lobes=0)
-    kernel = torch.zeros(config.hr_channels, config.lr_channels, 3, 3)
-    row = column = 0
-    for block in (luma, chroma, chroma):
-        kernel[row : row + block.shape[0], column : column + block.shape[1]] = block
-        row, column = row + block.shape[0], column + block.shape[1]
-    return kernel
+        y, u, v = (
+            depth_to_space(
+                finish(F.conv2d(features, rows, bias, padding=1) + F.conv2d(lr, upsampling)), side
+            )
+            for rows, bias, lr, upsampling, side in planes
+        )
+        return y, u, v
 
 
 class LiveEdvr(nn.Module):
@@ -298,3 +277,11 @@ class LiveEdvr(nn.Module):
             ]
         planes: Planes = self.fuse(features)
         return planes
+
+    def alone(self, y: Tensor, u: Tensor, v: Tensor, quantiser: Tensor) -> Planes:
+        """As `forward`, but from the reference only: several times faster, for training's start."""
+        at = slice(self.config.reference, self.config.reference + 1)
+        cells, level1 = self.extract.trunk(
+            *(plane[:, at] for plane in (y, u, v)), quantiser[:, self.config.reference]
+        )
+        return self.fuse.alone(cells, level1)

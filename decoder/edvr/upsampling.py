@@ -1,7 +1,7 @@
 """Classical upscaling as one dense convolution: Lanczos for luma, Catmull-Rom for chroma.
 
 On a grid where one cell holds stride x stride samples, upscaling by a whole factor is the same
-small matrix everywhere, so it costs one 3x3 convolution and needs no operator of its own.
+small matrix everywhere, so it costs one small convolution and needs no operator of its own.
 """
 
 from __future__ import annotations
@@ -32,20 +32,22 @@ def cubic_tap(distance: float) -> float:
     return 0.0
 
 
-def upsampling_kernel(stride: int, scale: int, *, lobes: int) -> Tensor:
-    """A 3x3 convolution over cells that upsamples by `scale`.
+def upsampling_kernel(stride: int, scale: int, *, lobes: int, reach: int) -> Tensor:
+    """A convolution over cells, `reach` of them to each side, that upsamples by `scale`.
 
-    Weight (stride*scale)**2 x stride**2 x 3 x 3, for planes brought to cells of `stride` samples.
-    lobes 3 or 2 give Lanczos, 0 gives Catmull-Rom; each output sample's taps sum to one.
+    Weight (stride*scale)**2 x stride**2 x (2*reach+1) x (2*reach+1), for planes brought to cells
+    of `stride` samples. lobes 3 or 2 give Lanczos, 0 gives Catmull-Rom; each output sample's taps
+    sum to one.
     """
-    taps = torch.zeros(stride * scale, 3 * stride)
+    side = 2 * reach + 1
+    taps = torch.zeros(stride * scale, side * stride)
     for out in range(stride * scale):
-        centre = (out + 0.5) / scale - 0.5 + stride
-        for index in range(3 * stride):
+        centre = (out + 0.5) / scale - 0.5 + reach * stride
+        for index in range(side * stride):
             distance = index - centre
             taps[out, index] = lanczos_tap(distance, lobes) if lobes else cubic_tap(distance)
         taps[out] /= taps[out].sum()
     # rows: (out_y, in cell_y, in y), columns likewise -> (out_y out_x, y x, cell_y cell_x)
-    axis = taps.reshape(stride * scale, 3, stride)
+    axis = taps.reshape(stride * scale, side, stride)
     kernel = torch.einsum("acy,bdx->abyxcd", axis, axis)
-    return kernel.reshape((stride * scale) ** 2, stride**2, 3, 3)
+    return kernel.reshape((stride * scale) ** 2, stride**2, side, side)

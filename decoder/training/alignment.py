@@ -21,8 +21,9 @@ class AlignmentTask(nn.Module):
     def __init__(self, network: LiveEdvr) -> None:
         super().__init__()
         config = network.config
-        self._stride, self._reference = config.lr_stride, config.reference
-        self.head = nn.Conv2d(config.near_channels, config.lr_channels, 1)
+        self._stride, self._reference = config.align_stride, config.reference
+        samples = config.lr_channels * config.align_level**2
+        self.head = nn.Conv2d(config.near_channels, samples, 1)
         self._aligned: list[Tensor] = []
         network.fuse.align.register_forward_hook(self._watch)
 
@@ -41,4 +42,5 @@ class AlignmentTask(nn.Module):
         target = torch.cat(cells, dim=1)
         if not aligned:
             return target.new_zeros(())
+        target = target.repeat(len(aligned[0]) // len(target), 1, 1, 1)  # neighbours in one batch
         return torch.stack([log_error(self.head(each.float()), target) for each in aligned]).mean()

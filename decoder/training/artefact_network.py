@@ -11,7 +11,8 @@ import torch
 from onnx import numpy_helper
 
 from decoder.artefact import Artefact
-from decoder.edvr.live import LiveConfig, LiveEdvr
+from decoder.edvr.live import LiveEdvr
+from decoder.edvr.live_config import LiveConfig
 from stream.errors import ConfigError, ModelMismatch
 
 
@@ -60,6 +61,7 @@ def _config(artefact: Artefact, weights: dict[str, torch.Tensor]) -> LiveConfig:
         lookahead=artefact.manifest.lookahead,
         channels=weights["extract.conv_first.weight"].shape[0],
         near_channels=weights["extract.near_l1.weight"].shape[0],
+        align_level=2 if "extract.conv_l3.weight" in weights else 1,
         deformable_groups=groups,
         extract_blocks=_blocks(weights, "extract.blocks"),
         reconstruct_blocks=_blocks(weights, "fuse.reconstruction"),

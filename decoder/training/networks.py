@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
-from decoder.edvr.live import LiveConfig, LiveEdvr, Planes
+from decoder.edvr.live import LiveEdvr, Planes
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import Edvr, EdvrConfig
 from decoder.edvr.planes import EdvrPlanes
 from decoder.training.alignment import AlignmentTask

@@ -14,7 +14,7 @@ from decoder.artefact import GRAPH_FILES, Artefact, Manifest, write_artefact
 from decoder.artefact_reference import Planes, Reference
 from decoder.edvr.checkpoint import import_checkpoint
 from decoder.edvr.export import PlanesExtract, PlanesFuse, StreamingNetwork, export_graphs
-from decoder.edvr.live import LiveConfig
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import EDVR_L, EDVR_M, Edvr, EdvrConfig
 from decoder.edvr.planes import EdvrPlanes
 from decoder.training.networks import Network, build_network, network_config

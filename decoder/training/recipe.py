@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from decoder.edvr.live import LiveConfig
+from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import EdvrConfig
 from decoder.training.corpus import CorpusConfig
 from decoder.training.losses import LossName
@@ -30,6 +30,8 @@ class Schedule:
     chroma_weight: weight of the two chroma planes' loss beside luma's.
     align_weight: weight at first of the alignment task (`decoder.training.alignment`); it falls
     with the learning rate.
+    neighbours: False shows the reference alone. It is several times faster, and far the most that a
+    live network learns it learns from there: a first stage, for a second to start from.
     blind_ratio: share of windows shown without their quantiser. still_ratio: share whose
     neighbours are the reference itself, as at stream starts and scene cuts.
     """
@@ -42,6 +44,7 @@ class Schedule:
     offset_rate: float = 0.1
     chroma_weight: float = 0.1
     align_weight: float = 0.0
+    neighbours: bool = True
     blind_ratio: float = 0.1
     still_ratio: float = 0.05
     average_decay: float = 0.999
@@ -80,6 +83,8 @@ class Recipe:
     schedule: Schedule
 
     def __post_init__(self) -> None:
+        if not self.schedule.neighbours and not isinstance(self.network, LiveConfig):
+            raise ConfigError("neighbours = false is for the live family")
         crop, unit = self.schedule.crop, self.network.scale * self.network.multiple_of
         if crop % unit or not 0 < crop <= self.corpus.patch:
             raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from decoder.training.losses import planes_loss
+from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
+from decoder.training.losses import Planes, planes_loss
 from decoder.training.networks import (
+    Network,
     alignment_task,
     build_network,
     classical_network,
@@ -121,7 +124,7 @@ class Trainer:
         lr = [plane.to(self.device) for plane in batch.lr]
         y, u, v = (plane.to(self.device) for plane in batch.hr)
         with torch.autocast(self.device.type, torch.bfloat16):
-            output = self.network(*lr, batch.quantiser)
+            output = self._forward()(*lr, batch.quantiser)
         loss = planes_loss(output, (y, u, v), chroma=schedule.chroma_weight, name=schedule.loss)
         loss = loss + schedule.align_weight * factor * self.alignment.loss((lr[0], lr[1], lr[2]))
         value = float(loss.detach())
@@ -135,6 +138,12 @@ class Trainer:
         if self.step % 100 == 0:
             self._guard_offsets()
         return value
+
+    def _forward(self) -> Callable[..., Planes]:
+        if self.recipe.schedule.neighbours:
+            return self.network
+        assert isinstance(self.network, LiveEdvr)  # the recipe has seen to it
+        return self.network.alone
 
     def _degrade_knowledge(self, batch: Batch) -> Batch:
         """Hide some quantisers, and show some windows as one still frame."""
@@ -198,13 +207,15 @@ class Trainer:
         partial.rename(self.checkpoint)
 
     def _begin_with(self, checkpoint: Path) -> None:
+        """With the weights of `checkpoint`, of a network that differs in its alignment at most."""
         from decoder.training.publish import load_trained
 
-        weights = load_trained(checkpoint)[0]
-        if weights.config != self.recipe.network:
-            raise ConfigError(f"{checkpoint} is of another network than recipe {self.recipe.name}")
-        self.network.load_state_dict(weights.state_dict())
-        self.average.load_state_dict(weights.state_dict())
+        start = load_trained(checkpoint)[0]
+        for network in (self.network, self.average):
+            if not _take_over(network, start):
+                raise ConfigError(
+                    f"{checkpoint} is of another network than recipe {self.recipe.name}"
+                )
 
     def _load(self) -> None:
         try:
@@ -228,6 +239,32 @@ class Trainer:
             raise
         except Exception as error:  # torch raises many types for a file that is not its own
             raise ConfigError(f"{self.checkpoint} is not a training checkpoint") from error
+
+
+def _take_over(network: Network, start: Network) -> bool:
+    """Copy the weights of `start`; False when its trunk is another.
+
+    A live network may align its frames otherwise, which is then learned anew, as what its
+    neighbours add to the fusion: it begins as what `start` makes of the reference alone.
+    """
+    if network.config == start.config:
+        network.load_state_dict(start.state_dict())
+        return True
+    if not isinstance(network, LiveEdvr) or not isinstance(start, LiveEdvr):
+        return False
+    if not network.config.has_trunk_of(start.config):
+        return False
+    channels = network.config.channels
+    with torch.no_grad():
+        network.fuse.fusion.weight[:, channels:] = 0
+        network.fuse.fusion.weight[:, :channels] = start.fuse.fusion.weight[:, :channels]
+        weights = {
+            name: weight
+            for name, weight in start.state_dict().items()
+            if name.startswith(TRUNK_PARTS) and name != "fuse.fusion.weight"
+        }
+        network.load_state_dict(weights, strict=False)
+    return True
 
 
 def psnr(output: Tensor, target: Tensor) -> Tensor:
