@@ -17,7 +17,7 @@ def test_a_model_is_described_with_its_cost_features_and_files(live_artefact: Ar
     assert rows["enlarges"] == "x2, LR sizes in multiples of 4"
     gmacs = count_cost(live_artefact, SIZE).frame_macs / 1e9
     assert rows["cost"].startswith(f"{gmacs:.2f} GMAC a frame at 64x48 to 128x96")
-    assert rows["features"].startswith("8 a frame, 0.0 MB in float32: 24x14x18, 8x12x16")
+    assert rows["features"].startswith("8 a frame, 0.1 MB in float32: 6x28x36, 8x24x32")
     files = [line.split()[1] for line in lines if line.startswith("file")]
     assert sorted(files) == sorted(path.name for path in live_artefact.folder.iterdir())
     assert all(re.search(r"\d+ kB", line) for line in lines if line.startswith("file"))
