@@ -205,6 +205,20 @@ def test_offset_layers_learn_slower(corpus: Path, tmp_path: Path) -> None:
     }
 
 
+def test_a_second_stage_may_leave_the_trunk_nearly_as_it_is(corpus: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(trunk_rate=0.0, warm_up_steps=0, learning_rate=1e-2)
+    trainer = Trainer(recipe, corpus, tmp_path, resume=False)
+    before = {name: weight.clone() for name, weight in trainer.network.state_dict().items()}
+    trainer.run()
+    after = trainer.network.state_dict()
+    moved = {name for name, weight in before.items() if not torch.equal(after[name], weight)}
+    assert not {name for name in moved if name.startswith(TRUNK_PARTS)} - {
+        "fuse.fusion.weight",
+        "fuse.fusion.bias",
+    }
+    assert "fuse.fusion.weight" in moved
+
+
 def test_the_rate_rises_linearly_and_falls_as_a_cosine_to_zero() -> None:
     schedule = Schedule(steps=110, warm_up_steps=10)
     assert [rate_at(step, schedule) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])

@@ -78,20 +78,20 @@ def _rewrite_positions(ops: LibraryObject, node: LibraryObject) -> None:
     scale = next(_constants(scaling), None)
     if scale is None or scale.size != 2:
         return
-    groups, taps = (int(n) for n in list(node.get_output_shape(0))[:2])
-    _, _, height, width = (int(n) for n in offsets.get_shape())
-    each = np.tile(scale.reshape(2), groups * taps).reshape(1, -1, 1, 1).astype(np.float32)
+    all_groups, taps = (int(n) for n in list(node.get_output_shape(0))[:2])
+    batch, channels, height, width = (int(n) for n in offsets.get_shape())
+    each = np.tile(scale.reshape(2), channels // 2).reshape(1, -1, 1, 1).astype(np.float32)
     scaled = ops.multiply(offsets, ops.constant(each))
     last = ops.reshape(
-        ops.transpose(scaled, _TO_LAST), np.array([height, width, groups * taps, 2]), False
+        ops.transpose(scaled, _TO_LAST), np.array([batch, height, width, channels // 2, 2]), False
     )
-    pairs = ops.transpose(last, np.array([2, 0, 1, 3]))
-    shape = np.array([groups, taps, height, width, 2])
+    pairs = ops.transpose(last, np.array([0, 3, 1, 2, 4]))
+    shape = np.array([all_groups, taps, height, width, 2])
     _replace(scaling, ops.reshape(pairs, shape, False))
 
 
 def _rewrite_sum(ops: LibraryObject, node: LibraryObject) -> None:
-    """The sum over channels (1, C, h, w) -> (1, 1, h, w) as a 1x1 convolution."""
+    """The sum over channels (B, C, h, w) -> (B, 1, h, w) as a 1x1 convolution."""
     value, axes = node.input_value(0), next(_constants(node), None)
     shape = [int(n) for n in value.get_shape()]
     if len(shape) == 4 and node.get_keep_dims() and axes is not None and axes.tolist() == [1]:
@@ -105,13 +105,13 @@ def _order(transpose: LibraryObject) -> list[int]:
 
 
 def _reshaped(node: LibraryObject) -> LibraryObject | None:
-    """What a Reshape before `node` made five axes of: four axes of one picture; else None."""
+    """What a Reshape before `node` made five axes of, if it had four; else None."""
     reshape = node.input_value(0).get_node()
     if reshape.get_type_name() != "Reshape":
         return None
     value = reshape.input_value(0)
     shape = list(value.get_shape())
-    return value if len(shape) == 4 and shape[0] == 1 else None
+    return value if len(shape) == 4 else None
 
 
 def _only_user(node: LibraryObject, kind: str) -> LibraryObject | None:

@@ -27,6 +27,7 @@ class Schedule:
     Learning rates fall from `learning_rate` to zero along a cosine after a linear warm-up.
     crop: HR side of what is shown of a patch.
     offset_rate: share of it that layers predicting offsets get (training collapses otherwise).
+    trunk_rate: share of it for what restores a frame alone, which a second stage starts with.
     chroma_weight: weight of the two chroma planes' loss beside luma's.
     align_weight: weight at first of the alignment task (`decoder.training.alignment`); it falls
     with the learning rate.
@@ -42,6 +43,7 @@ class Schedule:
     learning_rate: float = 1e-3
     warm_up_steps: int = 300
     offset_rate: float = 0.1
+    trunk_rate: float = 1.0
     chroma_weight: float = 0.1
     align_weight: float = 0.0
     neighbours: bool = True

@@ -274,10 +274,17 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
 
 
 def _parameter_groups(parts: tuple[nn.Module, ...], schedule: Schedule) -> list[dict[str, Any]]:
-    """Offset layers learn slower. Any: what torch's optimisers take."""
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    """Offset layers learn slower, and so may the trunk. Any: what torch's optimisers take."""
+    groups: dict[float, list[nn.Parameter]] = {1.0: [], schedule.offset_rate: []}
     for part in parts:
         for name, parameter in part.named_parameters():
-            groups["conv_offset" in name].append(parameter)
-    rates = {False: schedule.learning_rate, True: schedule.learning_rate * schedule.offset_rate}
-    return [{"params": groups[key], "base_lr": rates[key], "lr": rates[key]} for key in groups]
+            share = 1.0
+            if "conv_offset" in name:
+                share = schedule.offset_rate
+            elif name.startswith(TRUNK_PARTS) and "fusion" not in name:
+                share = schedule.trunk_rate
+            groups.setdefault(share, []).append(parameter)
+    return [
+        {"params": found, "base_lr": rate, "lr": rate}
+        for rate, found in ((schedule.learning_rate * share, groups[share]) for share in groups)
+    ]
