@@ -105,7 +105,7 @@ def test_nearly_all_weights_of_a_shipped_model_can_be_adapted_but_not_the_classi
     shapes = adaptable_shapes(base)
     assert {"extract.conv_first.weight", "fuse.fusion.weight", "fuse.conv_last.bias"} <= set(shapes)
     assert not any("upsampling" in name or "conv_offset" in name for name in shapes)
-    assert sum(int(np.prod(shape)) for shape in shapes.values()) > 200_000
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) > 60_000
 
 
 def test_the_base_stays_as_it_is_and_the_adapted_one_has_hashes_of_its_own(tiny: Artefact) -> None:
