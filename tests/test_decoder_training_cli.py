@@ -183,7 +183,7 @@ def test_a_profile_is_described_whether_its_model_is_installed_or_not(
     path.write_bytes(profile_for(find_artefact("live-xs-x2"), scale=0.001, seed=1))
     assert run_command(app, ["info", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "for model   live-xs-x2, version 2" in said
+    assert "for model   live-xs-x2, version 3" in said
     assert "psnr_y_db +0.25" in said
     assert "of 36 tensors" in said
     path.write_bytes(profile_for(write_tiny_artefact(tmp_path / "tiny-x2")))

@@ -181,7 +181,7 @@ def test_another_size_begins_anew_and_what_is_too_small_is_refused(live_artefact
     was_ready = training.is_ready
     training.add(window(1, side=96))
     assert (was_ready, training.is_ready) == (True, False)
-    with pytest.raises(ConfigError, match="16x16 are too small to learn from"):
+    with pytest.raises(ConfigError, match="24x24 are too small to learn from"):
         training.add(window(1, side=24))
     with pytest.raises(ConfigError, match="cannot be learned"):
         OnlineSettings(video_bps=0)

@@ -234,10 +234,11 @@ class LiveFuse(nn.Module):
         config = self.config
         stride = config.lr_stride * config.scale
         assert self.conv_last.bias is not None
+        hr_parts, lr_parts = list(config.hr_parts), list(config.lr_parts)
         planes = zip(
-            torch.split(self.conv_last.weight, config.hr_parts),
-            torch.split(self.conv_last.bias, config.hr_parts),
-            torch.split(cells, config.lr_parts, dim=1),
+            torch.split(self.conv_last.weight, hr_parts),
+            torch.split(self.conv_last.bias, hr_parts),
+            torch.split(cells, lr_parts, dim=1),
             (self.luma_upsampling, self.chroma_upsampling, self.chroma_upsampling),
             (stride, stride // 2, stride // 2),
             strict=True,
@@ -282,6 +283,6 @@ class LiveEdvr(nn.Module):
         """As `forward`, but from the reference only: several times faster, for training's start."""
         at = slice(self.config.reference, self.config.reference + 1)
         cells, level1 = self.extract.trunk(
-            *(plane[:, at] for plane in (y, u, v)), quantiser[:, self.config.reference]
+            y[:, at], u[:, at], v[:, at], quantiser[:, self.config.reference]
         )
         return self.fuse.alone(cells, level1)

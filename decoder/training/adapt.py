@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-import torch
-
 from decoder.adapted_artefact import adaptable_shapes
 from decoder.artefact import Artefact
 from decoder.training.adaptation_proof import Proof, mean_psnr_db, prove
 from decoder.training.adaptation_windows import AdaptationWindows
 from decoder.training.artefact_network import live_network
 from decoder.training.delta_training import DeltaSettings, DeltaTraining, changed_weights
+from decoder.training.denormals import denormals_flushed
 from stream.errors import ConfigError
 from stream.scene_signature import Scene, telling
 from stream.weight_delta import (
@@ -84,6 +83,7 @@ class Budget:
         return self.elapsed_s / self._seconds
 
 
+@denormals_flushed()
 def adapt(
     artefact: Artefact,
     windows: AdaptationWindows,
@@ -99,7 +99,6 @@ def adapt(
     """
     if not windows.choose or not windows.prove:
         raise ConfigError("the footage is too short to set a part of it aside")
-    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down several times
     network, shapes = live_network(artefact), adaptable_shapes(artefact)
     training = DeltaTraining(network, windows.train, settings, adaptable=shapes)
     base = {name: weight.detach() for name, weight in network.named_parameters()}

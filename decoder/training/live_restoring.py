@@ -11,6 +11,7 @@ from torch import Tensor
 from decoder.artefact import Artefact
 from decoder.training.artefact_network import live_network
 from decoder.training.delta_training import run_with
+from decoder.training.denormals import denormals_flushed
 from decoder.training.samples import Sample, to_batch
 from stream.frame import Frame, Plane
 from stream.weight_chain import Changes
@@ -21,7 +22,6 @@ class LiveRestoring:
 
     def __init__(self, artefact: Artefact) -> None:
         """Raises ConfigError when the model is not one that can be adapted."""
-        torch.set_flush_denormal(True)  # denormal numbers slow a CPU down several times
         self._network = live_network(artefact)
         self._network.eval()
         self._own = {name: weight.detach() for name, weight in self._network.named_parameters()}
@@ -33,6 +33,7 @@ class LiveRestoring:
         for name, change in changes.items():
             self._weights[name] = self._own[name] + torch.from_numpy(change.copy())
 
+    @denormals_flushed()
     @torch.no_grad()
     def luma(self, near: Sequence[Frame]) -> Plane:
         """Luma (H, W) of the reference of a window, oldest frame first."""

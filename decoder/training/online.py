@@ -20,6 +20,7 @@ from typing import IO
 import torch
 
 from decoder.artefact import Artefact, find_artefact, list_artefacts
+from decoder.training.denormals import denormals_flushed
 from decoder.training.online_training import OnlineSettings, OnlineTraining, Proposal
 from decoder.training.online_windows import sample_of
 from stream.buffer import BufferClosed, LatestBuffer
@@ -159,7 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.DEBUG if options.debug else logging.WARNING)
     _give_way(options.niceness)
     torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)  # denormal numbers slow a CPU down several times
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints
     try:
@@ -171,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             first_number=options.first_number,
         )
         # Nothing is left to do for a sender that has gone, not even the step that runs.
-        Trainer(training, sys.stdin.buffer, out, on_end=lambda: os._exit(0)).run()
+        with denormals_flushed():
+            Trainer(training, sys.stdin.buffer, out, on_end=lambda: os._exit(0)).run()
     except BrokenPipeError:
         return 0
     except (EdvrError, torch.AcceleratorError) as error:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
+from decoder.training.denormals import denormals_flushed
 from decoder.training.losses import Planes, planes_loss
 from decoder.training.networks import (
     Network,
@@ -88,11 +89,10 @@ class Trainer:
         """Where the state is kept."""
         return self.folder / "checkpoint.pt"
 
+    @denormals_flushed()
     def run(self) -> None:
         """Train until the schedule ends; raises TrainingCollapsed when it has become hopeless."""
         schedule = self.recipe.schedule
-        # Vanishing gradients become denormal numbers, which slow a CPU down several times.
-        torch.set_flush_denormal(True)
         columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
         try:
             with Progress(*columns, TextColumn("{task.fields[gain]}")) as progress:
@@ -111,7 +111,6 @@ class Trainer:
                         progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain:+.3f} dB")
                         self._save()
         finally:
-            torch.set_flush_denormal(False)
             self.writer.close()
 
     def _one_step(self) -> float:
