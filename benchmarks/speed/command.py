@@ -42,6 +42,15 @@ class SpeedConfig:
                 raise ConfigError(f"--size must have even sides, got {size}")
 
 
+SHOWN = (
+    *("name", "backend", "threads", "lr_size", "size"),
+    *("p50_ms", "p95_ms", "cpu_ms", "times_plain", "times_eager"),
+)
+"""Columns of the table; the file has all."""
+
+WIDEST = 160
+
+
 def run_speed(config: SpeedConfig) -> None:
     """Measure, print, write."""
     from rich.console import Console
@@ -54,6 +63,15 @@ def run_speed(config: SpeedConfig) -> None:
     from benchmarks.speed.table import as_rows, peak_gmacs
 
     logging.basicConfig(level=logging.WARNING, format="edvr-bench: %(message)s")
+    told: set[str] = set()  # what is not installed is so for every model and size
+
+    def is_news(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        is_new = text not in told
+        told.add(text)
+        return is_new
+
+    logging.getLogger(run_job.__module__).addFilter(is_news)
     cores = len(os.sched_getaffinity(0))
     outputs = [parse_size(size) for size in config.sizes]
     jobs = plan(
@@ -71,10 +89,13 @@ def run_speed(config: SpeedConfig) -> None:
             measured.append((job, timing))
     rows = as_rows(measured)
     peaks = peak_gmacs(measured)
-    table = Table(*(rows[0] if rows else ("no models",)))
+    shown = [name for name in SHOWN if rows and name in rows[0]]
+    table = Table(*(shown or ("no models",)))
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in shown))
     console = Console()
+    if not console.is_terminal:  # a file or a pipe has no width that lines would have to fit
+        console = Console(width=WIDEST)
     console.print(table)
     for (precision, threads), peak in sorted(peaks.items()):
         console.print(
