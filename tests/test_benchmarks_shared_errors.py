@@ -23,6 +23,16 @@ def test_blocks_are_found_where_they_have_moved_to() -> None:
     assert (columns - np.arange(48))[inner, inner].max() == 3
 
 
+def test_flat_blocks_stay_where_they_are() -> None:
+    """Noise alone must not send them away: their errors would be compared with others' errors."""
+    rng = np.random.default_rng(3)
+    now, then = (rng.normal(100, 0.05, (40, 48)).astype(np.float32) for _ in range(2))
+    rows, columns, is_alike = matched(now, then)
+    assert is_alike.all()
+    stays = (rows == np.arange(40)[:, None]) & (columns == np.arange(48)[None])
+    assert stays.mean() > 0.9
+
+
 def test_what_is_nowhere_is_left_out() -> None:
     now, then = _pictures(1, step=0)[0], np.full((40, 48), 128, np.float32)
     assert not matched(now, then)[2].any()
