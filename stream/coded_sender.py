@@ -16,10 +16,10 @@ from typing import Any
 from aiortc import RTCRtpSender, clock
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtp import RTP_HISTORY_SIZE, RtcpSenderInfo, RtcpSrPacket, RtpPacket
+from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket
 
 from stream.coded_media import CodedQueue, CodedUnit
-from stream.tracks import ReportClock
+from stream.sender_reports import ReportClock, sender_report
 
 BURST_PACKETS = 40
 """Packets that leave at once; a larger frame is spread so that it fits into routers' queues."""
@@ -132,7 +132,7 @@ class _Sending:
                 # The usual reports begin after a second: too late for picture and sound to start
                 # in step.
                 self._has_reported = True
-                await self._sender._send_rtcp([self._report(unit)])
+                await self._sender._send_rtcp([sender_report(self._sender)])
 
     async def _send(self, packet: RtpPacket) -> None:
         packet.ssrc = self._sender._ssrc
@@ -148,14 +148,3 @@ class _Sending:
 
     def _ntp(self, unit: CodedUnit) -> int:
         return self._reports.ntp(unit.pts, clock_hz=self._clock_hz)
-
-    def _report(self, unit: CodedUnit) -> RtcpSrPacket:
-        return RtcpSrPacket(
-            ssrc=self._sender._ssrc,
-            sender_info=RtcpSenderInfo(
-                ntp_timestamp=self._ntp(unit),
-                rtp_timestamp=unit.pts % (1 << 32),
-                packet_count=self._private["_RTCRtpSender__packet_count"],
-                octet_count=self._private["_RTCRtpSender__octet_count"],
-            ),
-        )

@@ -26,16 +26,15 @@ from stream.peer_connection import PeerConnection, observe_rtcp, prefer_codecs
 from stream.peer_connection import PeerStats as PeerStats
 from stream.receiving_codecs import ReceiveCounts, ReceivedAudio, ReceivedVideo
 from stream.receiving_transport import ReceivingTransport
+from stream.sender_reports import ReportClock, report_media_time
 from stream.sending_codecs import SendCounters, VideoAgreement
 from stream.sending_transport import SendingTransport
 from stream.timing import MediaClock, SenderReport, Track
 from stream.tracks import (
     AudioTrack,
-    ReportClock,
     SendingAudio,
     SendingVideo,
     VideoTrack,
-    report_media_time,
 )
 from stream.weight_channel import ReceivingWeights, SendingWeights
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from aiortc import MediaStreamTrack, RTCRtpSender
+from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from stream.audio import SAMPLE_RATE_HZ, AudioChunk
@@ -105,40 +103,3 @@ class AudioTrack(MediaStreamTrack):
         carrier.bitrate_bps = self._audio.bitrate_bps
         carrier.counters = self._counters
         return carrier
-
-
-class ReportClock:
-    """NTP times for the sender reports of all tracks of one peer, from their common pts."""
-
-    def __init__(self, ntp_now: Callable[[], int]) -> None:
-        self._ntp_now = ntp_now
-        self._zero: int | None = None
-
-    def ntp(self, pts: int, *, clock_hz: int) -> int:
-        """64-bit NTP time (32.32 fixed point) of a pts; the first one asked for is now."""
-        elapsed = (pts << 32) // clock_hz
-        if self._zero is None:
-            self._zero = self._ntp_now() - elapsed
-        return (self._zero + elapsed) % (1 << 64)
-
-
-def report_media_time(sender: RTCRtpSender, *, clock_hz: int, clock: ReportClock) -> None:
-    """Make the sender reports of `sender` say when a frame belongs, not when it was sent.
-
-    aiortc stamps them when the last packet leaves, so encoding and queueing time of picture and
-    sound, which differ, would end up in lip sync. By the time it asks for the next frame all
-    packets of the last one have left, and its report fields can be put right.
-    """
-    next_encoded_frame = sender._next_encoded_frame
-    last_pts: int | None = None
-
-    async def next_frame(codec: Any) -> Any:  # noqa: ANN401 (both are aiortc's private affair)
-        nonlocal last_pts
-        if last_pts is not None:
-            vars(sender)["_RTCRtpSender__ntp_timestamp"] = clock.ntp(last_pts, clock_hz=clock_hz)
-        encoded = await next_encoded_frame(codec)
-        if encoded is not None:
-            last_pts = encoded.timestamp
-        return encoded
-
-    vars(sender)["_next_encoded_frame"] = next_frame

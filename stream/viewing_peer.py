@@ -22,8 +22,8 @@ from stream.errors import PeerError
 from stream.frame import CLOCK_HZ
 from stream.ice_path import NetworkScope
 from stream.peer_connection import PeerConnection, observe_rtcp, prefer_codecs
+from stream.sender_reports import ReportClock
 from stream.timing import Track
-from stream.tracks import ReportClock
 
 MAX_UNSENT_BYTES = 256_000
 """What may wait in the process's own socket buffers for one viewer before frames are skipped."""

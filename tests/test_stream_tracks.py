@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from aiortc.mediastreams import MediaStreamError
@@ -12,11 +11,9 @@ from stream.frame import Frame
 from stream.sending_codecs import SendCounters
 from stream.tracks import (
     AudioTrack,
-    ReportClock,
     SendingAudio,
     SendingVideo,
     VideoTrack,
-    report_media_time,
 )
 from tests.live_media import X264, picture, tone
 
@@ -58,33 +55,3 @@ async def test_a_track_ends_with_its_source() -> None:
     for task in waiting:
         with pytest.raises(MediaStreamError):
             await task
-
-
-def test_all_tracks_of_a_peer_report_the_same_ntp_time_for_the_same_moment() -> None:
-    clock = ReportClock(lambda: 1000 << 32)
-    assert clock.ntp(90_000, clock_hz=90_000) == 1000 << 32
-    assert clock.ntp(96_000, clock_hz=48_000) == 1001 << 32
-    assert clock.ntp(0, clock_hz=48_000) == 999 << 32
-
-
-async def test_the_report_after_a_frame_was_sent_holds_the_time_of_that_frame() -> None:
-    class Sender:
-        """As much of RTCRtpSender as sends frames of 40 ms."""
-
-        def __init__(self) -> None:
-            self.pts = 0
-
-        async def _next_encoded_frame(self, codec: object) -> SimpleNamespace | None:
-            self.pts += 3600
-            return None if self.pts == 7200 else SimpleNamespace(timestamp=self.pts)
-
-    sender = Sender()
-    clock = ReportClock(lambda: 0)
-    report_media_time(sender, clock_hz=90_000, clock=clock)  # type: ignore[arg-type] # a stand-in
-    reported = []
-    for _ in range(4):
-        await sender._next_encoded_frame(None)
-        ntp = vars(sender).get("_RTCRtpSender__ntp_timestamp")
-        reported.append(None if ntp is None else round(ntp / 2**32 * 1000))
-    # The second frame was not sent, so the third call still reports the first one.
-    assert reported == [None, 0, 0, 80]
