@@ -14,6 +14,7 @@ from decoder.edvr.live import LiveEdvr, Planes
 from decoder.training.adaptation_windows import Rung
 from decoder.training.delta_training import run_with
 from decoder.training.metrics import psnr_db
+from decoder.training.precision import fast_precision
 from decoder.training.samples import Sample, to_batch
 from decoder.training.trainer import psnr
 
@@ -109,7 +110,7 @@ def mean_psnr_db(
     found: list[float] = []
     for first in range(0, len(samples), _BATCH):
         batch = to_batch(samples[first : first + _BATCH])
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_precision(torch.device("cpu")):
             output = run_with(network, weights, batch)
         found += psnr(output[0], batch.hr[0]).tolist()
     return fmean(found)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from decoder.edvr.live import LiveEdvr, Planes
 from decoder.training.losses import planes_loss
+from decoder.training.precision import fast_precision
 from decoder.training.samples import Batch, Sample, augment_sample, crop_sample, to_batch
 from decoder.training.trainer import TrainingCollapsed
 from stream.errors import ConfigError
@@ -127,7 +128,7 @@ class DeltaTraining:
             self._choose_steps()
         batch = self._draw().to(self._device)
         self.network.train()
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with fast_precision(self._device):
             output = run_with(self.network, self._weights(), batch)
         loss = planes_loss(output, batch.hr, chroma=settings.chroma_weight, name="psnr")
         value = float(loss.detach())

@@ -12,6 +12,7 @@ from decoder.artefact import Artefact
 from decoder.training.artefact_network import live_network
 from decoder.training.delta_training import run_with
 from decoder.training.denormals import denormals_flushed
+from decoder.training.precision import fast_precision
 from decoder.training.samples import Sample, to_batch
 from stream.frame import Frame, Plane
 from stream.weight_chain import Changes
@@ -37,7 +38,7 @@ class LiveRestoring:
     @torch.no_grad()
     def luma(self, near: Sequence[Frame]) -> Plane:
         """Luma (H, W) of the reference of a window, oldest frame first."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_precision(torch.device("cpu")):
             luma = run_with(self._network, self._weights, to_batch([window_sample(near, near[0])]))[
                 0
             ]

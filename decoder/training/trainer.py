@@ -25,6 +25,7 @@ from decoder.training.networks import (
     classical_network,
     network_config,
 )
+from decoder.training.precision import fast_precision
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.samples import Batch, Samples
 from stream.errors import ConfigError
@@ -122,7 +123,7 @@ class Trainer:
         batch = self._degrade_knowledge(drawn)
         lr = [plane.to(self.device) for plane in batch.lr]
         y, u, v = (plane.to(self.device) for plane in batch.hr)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with fast_precision(self.device):
             output = self._forward()(*lr, batch.quantiser)
         loss = planes_loss(output, (y, u, v), chroma=schedule.chroma_weight, name=schedule.loss)
         loss = loss + schedule.align_weight * factor * self.alignment.loss((lr[0], lr[1], lr[2]))
