@@ -68,6 +68,8 @@ def test_the_corpus_is_cut_for_the_network_and_the_rest_has_defaults(tmp_path: P
         ("steps = 10", "steps = 0", "steps must be at least 1"),
         ("learning_rate = 1", "learning_rate = nan", "learning_rate must be above 0"),
         ("learning_rate = 1", "blind_ratio = 1.5", "blind_ratio must be from 0 to 1"),
+        ("learning_rate = 1", "fidelity_weight = -1", "fidelity_weight must not be negative"),
+        ("learning_rate = 1", "fidelity_weight = 1", "fidelity_weight wants a crop of 64"),
         ('"charbonnier"', '"best"', "loss must be one of .*charbonnier.*'best'"),
         ('"charbonnier"', "1", r"\[schedule\] loss = 1 has the wrong type"),
         ("[100_000]", '["100k"]', r"\[corpus\] bitrates_bps"),

@@ -12,6 +12,7 @@ from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
 from decoder.training.publish import load_trained
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.trainer import (
+    Gain,
     Trainer,
     TrainingCollapsed,
     psnr,
@@ -48,7 +49,7 @@ def _stop_after(recipe: Recipe, corpus: Path, folder: Path, steps: int) -> None:
     trainer = Trainer(recipe, corpus, folder, resume=False)
     validate = trainer._validate
 
-    def validate_until_killed() -> float:
+    def validate_until_killed() -> Gain:
         if trainer.step > steps:
             raise KeyboardInterrupt
         return validate()
@@ -167,7 +168,9 @@ def test_a_loss_that_is_no_number_stops_the_training_and_leaves_the_weights(
 
 def test_an_untrained_network_gains_nothing_over_lanczos(corpus: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
-    assert trainer._validate() == pytest.approx(0, abs=1e-3)
+    gain = trainer._validate()
+    assert gain.psnr_db == pytest.approx(0, abs=1e-3)
+    assert gain.fidelity == pytest.approx(0, abs=1e-4)
 
 
 def test_some_windows_are_shown_blind_and_some_as_one_still_frame(

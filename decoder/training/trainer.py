@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
 from decoder.training.denormals import denormals_flushed
+from decoder.training.fidelity import fidelity_loss
 from decoder.training.losses import Planes, planes_loss
 from decoder.training.networks import (
     Network,
@@ -36,6 +38,17 @@ OFFSET_LIMIT = 0.25
 
 class TrainingCollapsed(ConfigError):
     """Offsets ran away or the loss is not finite: lower the learning rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """Over the classical upscaler, means over held-out shots: PSNR-Y in dB, and fidelity."""
+
+    psnr_db: float
+    fidelity: float
+
+    def __str__(self) -> str:
+        return f"{self.psnr_db:+.3f} dB, fidelity {self.fidelity:+.4f}"
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
@@ -108,8 +121,8 @@ class Trainer:
                         self.writer.add_scalar("loss", loss, self.step)
                     if self.step % schedule.validate_every == 0 or self.step == schedule.steps:
                         gain = self._validate()
-                        progress.update(task, gain=f"{gain:+.3f} dB over Lanczos")
-                        progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain:+.3f} dB")
+                        progress.update(task, gain=f"{gain.psnr_db:+.3f} dB over Lanczos")
+                        progress.console.print(f"step {self.step}: loss {loss:.5f}, {gain}")
                         self._save()
         finally:
             self.writer.close()
@@ -127,6 +140,8 @@ class Trainer:
             output = self._forward()(*lr, batch.quantiser)
         loss = planes_loss(output, (y, u, v), chroma=schedule.chroma_weight, name=schedule.loss)
         loss = loss + schedule.align_weight * factor * self.alignment.loss((lr[0], lr[1], lr[2]))
+        if schedule.fidelity_weight:
+            loss = loss + schedule.fidelity_weight * fidelity_loss(output[0], y)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
@@ -177,20 +192,28 @@ class Trainer:
                     )
 
     @torch.no_grad()
-    def _validate(self) -> float:
-        """Mean PSNR-Y gain in dB over the classical upscaler, each held-out shot counted once."""
+    def _validate(self) -> Gain:
+        """What the averaged weights gain over the classical upscaler, each held-out shot once."""
         classical = classical_network(self.recipe.network).to(self.device)
         gains = []
         for _, batch in self.validation:
             lr = [p.to(self.device) for p in batch.lr]
             target, quantiser = batch.hr[0].to(self.device), batch.quantiser.to(self.device)
-            scores = [
-                psnr(network(*lr, quantiser)[0], target) for network in (self.average, classical)
-            ]
-            gains.append(float((scores[0] - scores[1]).mean()))
-        self.writer.add_scalar("gain_db/mean", float(np.mean(gains)), self.step)
-        self.writer.add_scalar("gain_db/worst", float(np.min(gains)), self.step)
-        return float(np.mean(gains))
+            restored, enlarged = (
+                network(*lr, quantiser)[0] for network in (self.average, classical)
+            )
+            gains.append(
+                (
+                    float((psnr(restored, target) - psnr(enlarged, target)).mean()),
+                    float(fidelity_loss(enlarged, target) - fidelity_loss(restored, target)),
+                )
+            )
+        in_db = [gain_db for gain_db, _ in gains]
+        gain = Gain(psnr_db=fmean(in_db), fidelity=fmean(fidelity for _, fidelity in gains))
+        self.writer.add_scalar("gain_db/mean", gain.psnr_db, self.step)
+        self.writer.add_scalar("gain_db/worst", min(in_db), self.step)
+        self.writer.add_scalar("gain_fidelity/mean", gain.fidelity, self.step)
+        return gain
 
     def _save(self) -> None:
         state = {
