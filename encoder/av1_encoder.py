@@ -207,4 +207,5 @@ class AV1Encoder:
             preset=preset,
             colour=colour,
             tells_error=not is_trial,
+            library_options=settings.library_options,
         )

@@ -207,6 +207,7 @@ class H264Encoder:
             f"psy=0:scenecut=0:{keyframes}:threads=1:sliced-threads=0:repeat-headers=1"
             f":qpmin={LOWEST_QUANTISER}"
         )
+        x264_params = ":".join((x264_params, *settings.library_options))
         try:
             context = av.CodecContext.create("libx264", "w")
             context.width, context.height = settings.size.width, settings.size.height

@@ -12,6 +12,7 @@ import ctypes
 import os
 import re
 import weakref
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -88,8 +89,9 @@ class SvtAv1:
         preset: int,
         colour: Colour = Colour(),
         tells_error: bool = False,
+        library_options: Sequence[str] = (),
     ) -> None:
-        """tells_error: whether `mse` is wanted.
+        """tells_error: whether `mse` is wanted. library_options: NAME=VALUE, after those below.
 
         Raises CodecError when the library is missing, another one, or refuses the settings.
         """
@@ -100,7 +102,7 @@ class SvtAv1:
         with ordinary_threads():
             self._call("svt_av1_enc_init_handle", ctypes.byref(handle), configuration)
         self._handle = handle
-        options: dict[str, int] = {
+        options: dict[str, int | str] = {
             "width": size.width,
             "height": size.height,
             "fps-num": frame_rate.numerator,
@@ -121,6 +123,9 @@ class SvtAv1:
             "matrix-coefficients": colour.matrix,
             "enable-stat-report": int(tells_error),
         }
+        for option in library_options:
+            key, _, given = option.partition("=")
+            options[key] = given
         self.mse: float | None = None
         """Mean squared error of the luma of the last frame; None before, or when not wanted."""
         self._tells_error = tells_error

@@ -28,6 +28,7 @@ class H264Settings:
     preset: x264's speed setting; "auto" takes the slowest that leaves most of a core free.
     intra_refresh: let intra blocks pass over the picture again and again, so that what a loss has
         damaged heals without a keyframe.
+    library_options: of x264, as NAME=VALUE, in place of those of live settings: for measuring.
 
     Raises ConfigError for values out of range.
     """
@@ -38,6 +39,7 @@ class H264Settings:
     profile: H264Profile = "high"
     preset: str = "auto"
     intra_refresh: bool = False
+    library_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.size, self.target_bitrate_bps, self.frame_rate)
@@ -51,6 +53,7 @@ class AV1Settings:
     frame_rate: frames a second that arrive; the encoder follows when reality differs.
     preset: the library's speed setting, "0" (slow) to "13"; "auto" takes the slowest that leaves
         most of a core free.
+    library_options: as in H264Settings, of SVT-AV1.
 
     Raises ConfigError for values out of range.
     """
@@ -59,6 +62,7 @@ class AV1Settings:
     target_bitrate_bps: int
     frame_rate: float = 25.0
     preset: str = "auto"
+    library_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(self.size, self.target_bitrate_bps, self.frame_rate)

@@ -68,6 +68,16 @@ def test_settings_that_cannot_work_are_refused_at_once() -> None:
         _encoder(size=Size(width=2, height=2))
 
 
+def test_options_of_the_library_reach_it() -> None:
+    usual, other = (
+        _encoder(library_options=options).encode(picture(0)).data
+        for options in ((), ("chroma-u-ac-qindex-offset=40",))
+    )
+    assert other != usual
+    with pytest.raises(CodecError, match="parse_parameter"):
+        _encoder(library_options=("no-such-option=1",))
+
+
 def test_larger_pictures_get_faster_presets() -> None:
     sizes = [Size(width=320, height=180), Size(width=640, height=360), Size(width=1280, height=720)]
     assert [preset_for(size, 30) for size in sizes] == [5, 7, 10]

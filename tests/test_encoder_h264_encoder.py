@@ -64,6 +64,16 @@ def test_where_not_even_the_coarsest_quantiser_is_enough_pictures_are_repeated()
     assert keyframes(coded) == [0, 40]
 
 
+def test_options_of_the_library_reach_it(moving: list[Frame]) -> None:
+    usual, coarse = (
+        _encoder(bitrate_bps=4_000_000, size=moving[0].size, library_options=options)
+        .encode(moving[0])
+        .data
+        for options in ((), ("qpmin=50",))
+    )
+    assert len(coarse) < 0.5 * len(usual)
+
+
 def test_a_rate_lowered_within_range_is_kept_without_a_keyframe(moving: list[Frame]) -> None:
     encoder = _encoder(bitrate_bps=200_000, size=moving[0].size, preset="veryfast")
     coded = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -41,13 +41,20 @@ class Coding:
     """An encoder in one setting.
 
     name: as in results. codec: what the bits are: h264, av1 or hevc. settings: what the report
-    says. is_small: codes the small picture that is restored, not the full one.
+    says. is_small: codes the small picture that is restored, not the full one. library_options: as
+    in the settings of the sender's encoders.
     """
 
     name: str
     codec: str
     settings: str
     is_small: bool = False
+    library_options: tuple[str, ...] = ()
+
+    def with_options(self, options: tuple[str, ...]) -> Coding:
+        """The same with options of the library."""
+        settings = ", ".join((self.settings, *options))
+        return replace(self, settings=settings, library_options=options)
 
     def open(self, size: Size, *, frame_rate: Fraction, target_bps: int) -> ClipEncoder:
         """Open it for one clip; ConfigError for a rate out of its range, CodecError."""
@@ -59,12 +66,16 @@ class Coding:
                         target_bitrate_bps=target_bps,
                         frame_rate=float(frame_rate),
                         preset="auto" if self.is_small else self.name.partition("-")[2],
+                        library_options=self.library_options,
                     )
                 )
             case "av1" | "sender-av1":
                 return _ProductEncoder(
                     AV1Settings(
-                        size=size, target_bitrate_bps=target_bps, frame_rate=float(frame_rate)
+                        size=size,
+                        target_bitrate_bps=target_bps,
+                        frame_rate=float(frame_rate),
+                        library_options=self.library_options,
                     )
                 )
             case "svtav1-p10" | "svtav1-p8":
