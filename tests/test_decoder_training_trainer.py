@@ -9,7 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
-from decoder.training.publish import load_trained
+from decoder.training.publish import load_trained, publish
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.trainer import (
     Gain,
@@ -170,7 +170,7 @@ def test_an_untrained_network_gains_nothing_over_lanczos(corpus: Path, tmp_path:
     trainer = Trainer(tiny_recipe(), corpus, tmp_path, resume=False)
     gain = trainer._validate()
     assert gain.psnr_db == pytest.approx(0, abs=1e-3)
-    assert gain.fidelity == pytest.approx(0, abs=1e-4)
+    assert gain.detail == pytest.approx(0, abs=1e-4)
 
 
 def test_some_windows_are_shown_blind_and_some_as_one_still_frame(
@@ -276,6 +276,20 @@ def test_a_second_stage_starts_from_the_averaged_weights_of_the_first(
     for name, weight in first.average.state_dict().items():
         assert torch.equal(second.network.state_dict()[name], weight), name
         assert torch.equal(second.average.state_dict()[name], weight), name
+
+
+def test_what_came_before_the_last_stage_is_told_by_the_model(corpus: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    start = None
+    for steps, folder in zip((1, 2, 3), folders, strict=True):
+        stage = Trainer(tiny_recipe(steps=steps), corpus, folder, resume=False, start=start)
+        stage.run()
+        start = stage.checkpoint
+    resumed = Trainer(tiny_recipe(steps=4), corpus, folders[2], resume=True)
+    assert resumed.earlier == [[1, 2], [2, 2]]
+    told = publish(folders[2] / "checkpoint.pt", tmp_path / "model", version="1").manifest
+    expected = "1 steps of 2 patches, then 2 steps of 2 patches, then 3 steps of 2 patches; "
+    assert told.trained_on.startswith(expected)
 
 
 def _alone(**network: int) -> Recipe:

@@ -19,6 +19,7 @@ from decoder.training.adapt_config import AdaptConfig
 from decoder.training.bd_rate import MIN_POINTS
 from decoder.training.config import (
     BuildConfig,
+    CardConfig,
     EvalConfig,
     ExportConfig,
     ImportConfig,
@@ -163,6 +164,18 @@ def info(config: Annotated[InfoConfig | None, Parameter(name="*")] = None) -> No
     size = config.lr_size or default_lr_size(artefact)
     size = padded_size(size, multiple_of=artefact.manifest.multiple_of)
     print("\n".join(describe(artefact, size)))
+
+
+@app.command
+def card(config: Annotated[CardConfig, Parameter(name="*")]) -> None:
+    """Write a model's card: what it was trained on, what it gains, where it does not."""
+    from decoder.artefact import find_artefact
+    from decoder.training.model_card import CARD_FILE, Evaluation, model_card
+
+    artefact = find_artefact(config.model)
+    path = artefact.folder / CARD_FILE
+    path.write_text(model_card(artefact, Evaluation.read(config.results, artefact)), "utf-8")
+    print(path)
 
 
 @app.command

@@ -188,6 +188,17 @@ class EvalConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardConfig:
+    """Which model gets a card, and by which figures."""
+
+    model: ModelName = field(kw_only=False)
+    """Name or folder of a model; its card.md is written."""
+
+    results: Path
+    """What `edvr-model eval --json` has written about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InfoConfig:
     """Which model to describe."""
 

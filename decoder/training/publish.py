@@ -34,6 +34,7 @@ REFERENCE_CELLS = 6
 def load_trained(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
     """The averaged network of a checkpoint, in evaluation mode, and the recipe it was made by.
 
+    Beside the recipe: `trained_steps`, and steps and batch of each stage before, `earlier`.
     Any: recipe values are of many types. Raises ConfigError when it is not such a checkpoint.
     """
     try:
@@ -45,7 +46,8 @@ def load_trained(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
         raise ConfigError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
     except Exception as error:  # torch raises many types for a file that is not its own
         raise ConfigError(f"{checkpoint} is not a training checkpoint: {error}") from error
-    return network.eval(), recipe | {"trained_steps": int(state["step"])}
+    made = {"trained_steps": int(state["step"]), "earlier": state.get("earlier", [])}
+    return network.eval(), recipe | made
 
 
 def publish(checkpoint: Path, folder: Path, *, version: str) -> Artefact:
@@ -84,7 +86,9 @@ def _training(recipe: dict[str, Any], codecs: tuple[str, ...]) -> str:
         shown += f" coded by the sender's {names} at {rates} kb/s"
     else:
         shown += " that were not coded"
-    return f"{recipe['trained_steps']} steps of {recipe['schedule']['batch']} patches; {shown}"
+    stages = [*recipe["earlier"], [recipe["trained_steps"], recipe["schedule"]["batch"]]]
+    told = ", then ".join(f"{steps} steps of {batch} patches" for steps, batch in stages)
+    return f"{told}; {shown}"
 
 
 def publish_imported(

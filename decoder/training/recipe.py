@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from decoder.edvr.live_config import LiveConfig
 from decoder.edvr.network import EdvrConfig
 from decoder.training.corpus import CorpusConfig
-from decoder.training.fidelity import SMALLEST_SIDE
+from decoder.training.detail import SMALLEST_SIDE
 from decoder.training.losses import LossName
 from decoder.training.networks import FAMILIES, NetworkConfig
 from stream.errors import ConfigError
@@ -31,8 +31,8 @@ class Schedule:
     offset_rate: share of it that layers predicting offsets get (training collapses otherwise).
     trunk_rate: share of it for what restores a frame alone, which a second stage starts with.
     chroma_weight: weight of the two chroma planes' loss beside luma's.
-    fidelity_weight: weight of the information about detail that is lost
-    (`decoder.training.fidelity`), for a last stage: it brings contrast back at some cost in PSNR.
+    detail_weight: weight of the detail that is lost (`decoder.training.detail`), for a last stage:
+    it brings contrast back at some cost in PSNR.
     align_weight: weight at first of the alignment task (`decoder.training.alignment`); it falls
     with the learning rate.
     neighbours: False shows the reference alone. It is several times faster, and far the most that a
@@ -49,7 +49,7 @@ class Schedule:
     offset_rate: float = 0.1
     trunk_rate: float = 1.0
     chroma_weight: float = 0.1
-    fidelity_weight: float = 0.0
+    detail_weight: float = 0.0
     align_weight: float = 0.0
     neighbours: bool = True
     blind_ratio: float = 0.1
@@ -72,11 +72,11 @@ class Schedule:
                 raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.loss not in get_args(LossName):
             raise ConfigError(f"loss must be one of {get_args(LossName)}, got {self.loss!r}")
-        if not 0 <= self.fidelity_weight < math.inf:
-            raise ConfigError(f"fidelity_weight must not be negative, got {self.fidelity_weight}")
-        if self.fidelity_weight and self.crop < SMALLEST_SIDE:
+        if not 0 <= self.detail_weight < math.inf:
+            raise ConfigError(f"detail_weight must not be negative, got {self.detail_weight}")
+        if self.detail_weight and self.crop < SMALLEST_SIDE:
             raise ConfigError(
-                f"fidelity_weight wants a crop of {SMALLEST_SIDE} at least, got {self.crop}"
+                f"detail_weight wants a crop of {SMALLEST_SIDE} at least, got {self.crop}"
             )
         if self.warm_up_steps < 0:
             raise ConfigError(f"warm_up_steps must not be negative, got {self.warm_up_steps}")

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
 from decoder.training.denormals import denormals_flushed
-from decoder.training.fidelity import fidelity_loss
+from decoder.training.detail import detail_loss
 from decoder.training.losses import Planes, planes_loss
 from decoder.training.networks import (
     Network,
@@ -42,13 +42,13 @@ class TrainingCollapsed(ConfigError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """Over the classical upscaler, means over held-out shots: PSNR-Y in dB, and fidelity."""
+    """Over the classical upscaler, means over held-out shots: PSNR-Y in dB, and detail."""
 
     psnr_db: float
-    fidelity: float
+    detail: float
 
     def __str__(self) -> str:
-        return f"{self.psnr_db:+.3f} dB, fidelity {self.fidelity:+.4f}"
+        return f"{self.psnr_db:+.3f} dB, detail {self.detail:+.4f}"
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
@@ -88,6 +88,7 @@ class Trainer:
         groups = _parameter_groups((self.network, self.alignment), recipe.schedule)
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=1e-4)
         self.step = 0
+        self.earlier: list[list[int]] = []  # steps and batch of the stages before this one
         self.rng = np.random.default_rng(recipe.schedule.seed)
         if resume and self.checkpoint.exists():
             self._load()
@@ -140,8 +141,8 @@ class Trainer:
             output = self._forward()(*lr, batch.quantiser)
         loss = planes_loss(output, (y, u, v), chroma=schedule.chroma_weight, name=schedule.loss)
         loss = loss + schedule.align_weight * factor * self.alignment.loss((lr[0], lr[1], lr[2]))
-        if schedule.fidelity_weight:
-            loss = loss + schedule.fidelity_weight * fidelity_loss(output[0], y)
+        if schedule.detail_weight:
+            loss = loss + schedule.detail_weight * detail_loss(output[0], y)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingCollapsed(f"loss is {value} at step {self.step}; lower learning_rate")
@@ -205,20 +206,21 @@ class Trainer:
             gains.append(
                 (
                     float((psnr(restored, target) - psnr(enlarged, target)).mean()),
-                    float(fidelity_loss(enlarged, target) - fidelity_loss(restored, target)),
+                    float(detail_loss(enlarged, target) - detail_loss(restored, target)),
                 )
             )
         in_db = [gain_db for gain_db, _ in gains]
-        gain = Gain(psnr_db=fmean(in_db), fidelity=fmean(fidelity for _, fidelity in gains))
+        gain = Gain(psnr_db=fmean(in_db), detail=fmean(detail for _, detail in gains))
         self.writer.add_scalar("gain_db/mean", gain.psnr_db, self.step)
         self.writer.add_scalar("gain_db/worst", min(in_db), self.step)
-        self.writer.add_scalar("gain_fidelity/mean", gain.fidelity, self.step)
+        self.writer.add_scalar("gain_detail/mean", gain.detail, self.step)
         return gain
 
     def _save(self) -> None:
         state = {
             "recipe": asdict(self.recipe),
             "step": self.step,
+            "earlier": self.earlier,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "alignment": self.alignment.state_dict(),
@@ -233,7 +235,8 @@ class Trainer:
         """With the weights of `checkpoint`, of a network that differs in its alignment at most."""
         from decoder.training.publish import load_trained
 
-        start = load_trained(checkpoint)[0]
+        start, made = load_trained(checkpoint)
+        self.earlier = [*made["earlier"], [made["trained_steps"], made["schedule"]["batch"]]]
         for network in (self.network, self.average):
             if not _take_over(network, start):
                 raise ConfigError(
@@ -250,6 +253,7 @@ class Trainer:
                     f"{self.checkpoint} is of another network; train this one in another folder"
                 )
             self.step = state["step"]
+            self.earlier = state.get("earlier", [])
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.alignment.load_state_dict(state["alignment"])
