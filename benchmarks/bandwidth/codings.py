@@ -92,7 +92,29 @@ _BUFFER_MS = round(1000 * VBV_SECONDS)
 
 _X264 = f"the sender's own encoder (libx264), zerolatency, VBV {_BUFFER_MS} ms, psy off, one thread"
 
-_AV1 = "the sender's own encoder (SVT-AV1, low delay) with its own rate control, one thread"
+_AV1 = (
+    "the sender's own encoder (SVT-AV1, low delay: pred-struct 1, lookahead 0, aq-mode 0, "
+    "hierarchical-levels 2) with its own rate control, a quantiser for each frame, one thread"
+)
+
+
+def _svt_av1_parameters() -> str:
+    parameters = {
+        "rc": "2",
+        "pred-struct": "1",
+        "lookahead": "0",
+        "rtc": "1",
+        "scd": "0",
+        "keyint": "-1",
+        "buf-sz": str(_BUFFER_MS),
+        "buf-initial-sz": str(_BUFFER_MS * 3 // 5),
+        "buf-optimal-sz": str(_BUFFER_MS * 3 // 5),
+        "lp": "1",
+    }
+    return ":".join(f"{key}={value}" for key, value in parameters.items())
+
+
+_SVT_AV1 = f"its own rate control: {_svt_av1_parameters()}"
 
 SMALL_CODINGS = (
     Coding(
@@ -116,12 +138,12 @@ DIRECT_CODINGS = (
     Coding(
         name="svtav1-p10",
         codec="av1",
-        settings=f"SVT-AV1 preset 10, rtc, low delay, CBR, buffer {_BUFFER_MS} ms",
+        settings=f"SVT-AV1 preset 10, rtc, low delay, CBR, {_SVT_AV1}",
     ),
     Coding(
         name="svtav1-p8",
         codec="av1",
-        settings=f"SVT-AV1 preset 8, rtc, low delay, CBR, buffer {_BUFFER_MS} ms",
+        settings=f"SVT-AV1 preset 8, rtc, low delay, CBR, {_SVT_AV1}",
     ),
     Coding(name="sender-av1", codec="av1", settings=f"{_AV1}; preset 10"),
     Coding(
@@ -146,20 +168,7 @@ def small_coding(name: str) -> Coding:
 
 
 def _svt_av1_options(preset: str) -> dict[str, str]:
-    parameters = {
-        "rc": "2",
-        "pred-struct": "1",
-        "lookahead": "0",
-        "rtc": "1",
-        "scd": "0",
-        "keyint": "-1",
-        "buf-sz": str(_BUFFER_MS),
-        "buf-initial-sz": str(_BUFFER_MS * 3 // 5),
-        "buf-optimal-sz": str(_BUFFER_MS * 3 // 5),
-        "lp": "1",
-    }
-    text = ":".join(f"{key}={value}" for key, value in parameters.items())
-    return {"preset": preset, "svtav1-params": text}
+    return {"preset": preset, "svtav1-params": _svt_av1_parameters()}
 
 
 def _x265_options(preset: str, target_bps: int) -> dict[str, str]:

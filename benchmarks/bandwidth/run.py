@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 LIBRARIES = ("bjontegaard", "imageio_ffmpeg", "plotly")
 """What the extra `bench` brings."""
 
-TRIAL_FRAMES = 50
-"""How many frames an encoder's speed is measured on."""
+TRIALS, TRIAL_FRAMES = 3, 50
+"""An encoder's speed is the best of so many trials of so many frames: what else runs can only make
+one slower, and must not decide whether an encoder keeps real time."""
 
 
 class Progress(Protocol):
@@ -222,12 +223,15 @@ def _measure(config: BandwidthConfig, plan: _Plan, store: Store, progress: Progr
 
 
 def _speed(clip: BenchClip, coding: Coding, *, target_bps: int, store: Store) -> float:
-    """Frames a second, measured once for this machine."""
+    """Frames a second at best, measured once for this machine."""
     parts = {"speed of": coding.name, "settings": coding.settings, "size": str(clip.size)}
     key = key_of({**parts, "clip": clip.digest, "rate": target_bps, "machine": platform.node()})
     kept = store.read_json(key)
     if kept is None:
-        fps = frames_per_second(clip, coding, target_bps=target_bps, frames=TRIAL_FRAMES)
+        fps = max(
+            frames_per_second(clip, coding, target_bps=target_bps, frames=TRIAL_FRAMES)
+            for _ in range(TRIALS)
+        )
         kept = {"fps": round(fps, 1)}
         store.write_json(key, kept)
     return float(kept["fps"])
