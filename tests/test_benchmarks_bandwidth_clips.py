@@ -94,6 +94,11 @@ def test_clips_of_one_name_are_refused(video: Path, tmp_path: Path) -> None:
         (["--bitrates", "1k"], "out of range"),
         (["--seconds", "0"], "--seconds must be"),
         (["--jobs", "-1"], "--jobs must be"),
+        (["--jobs", "100000"], "--jobs must be"),
+        (["--models", "auto"], "name models"),
+        (["--codecs", "h264", "h264"], "--codecs has h264 more than once"),
+        (["--bitrates", "100k", "100000"], "--bitrates has 100k more than once"),
+        (["--live-results", "nowhere.json"], "nowhere.json does not exist"),
     ],
     ids=str,
 )

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from benchmarks.bandwidth.clips import BenchClip
-from benchmarks.bandwidth.coding import CodedClip, code_clip, coding_key, decoded, frames_per_second
+from benchmarks.bandwidth.coding import (
+    CodedClip,
+    code_clip,
+    coding_key,
+    decoded,
+    frames_per_second,
+    written_options,
+)
 from benchmarks.bandwidth.codings import DIRECT_CODINGS, SMALL_CODINGS, Coding, small_coding
 from benchmarks.bandwidth.store import Store, key_of
 from benchmarks.quality import psnr_y
@@ -110,6 +117,20 @@ def test_what_the_bits_follow_from_names_them(clip: BenchClip) -> None:
         coding_key(clip, coding, clip.size, RATE_BPS + 1),
     ]
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("coding", [*DIRECT_CODINGS, *SMALL_CODINGS], ids=lambda c: c.name)
+def test_what_x264_and_x265_write_about_themselves_has_no_b_frames_and_no_lookahead(
+    coding: Coding, clip: BenchClip, tmp_path: Path
+) -> None:
+    coded = code_clip(clip, coding, size=clip.size, target_bps=RATE_BPS, store=Store(tmp_path))
+    options = written_options(coded)
+    if coding.codec == "av1":
+        assert options is None
+        return
+    assert options is not None
+    assert {"bframes=0", "scenecut=0"} <= set(options.split())
+    assert {"rc_lookahead=0", "rc-lookahead=0"} & set(options.split())
 
 
 def test_the_speed_of_an_encoder_is_measured(clip: BenchClip) -> None:

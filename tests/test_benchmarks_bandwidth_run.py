@@ -4,22 +4,26 @@ import csv
 import json
 import re
 import shutil
+import sys
 from collections import Counter
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Page
+from rich.console import Console
 
 from benchmarks.bandwidth import points as points_module
+from benchmarks.bandwidth.command import ProgressLines
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.bandwidth.judge import METRICS, Quality, judge
 from benchmarks.bandwidth.points import PointMaker, Task
 from benchmarks.bandwidth.report import headline_rows, load_results, write_report
 from benchmarks.bandwidth.run import check_libraries, models_for, run_bandwidth, rung_sizes
 from decoder.artefact import MODELS_FOLDER, list_artefacts
-from stream.errors import CodecError, ConfigError
+from stream.errors import BackendUnavailable, CodecError, ConfigError
 from stream.frame import Size
 from tests.bench_clips import moving_frames, write_video
 from tests.chromium import chromium
@@ -274,6 +278,42 @@ def test_a_missing_library_is_named_with_what_brings_it() -> None:
         ConfigError, match=r"no_such_one must be installed: pip install .*\[bench\]"
     ):
         check_libraries(("json", "no_such_one"))
+
+
+def test_a_missing_inference_library_is_told_before_anything_is_measured(
+    config: BandwidthConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BackendUnavailable, match="onnxruntime"):
+        run_bandwidth(replace(config, backend="onnxruntime", out=tmp_path / "out"), Heard())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_quick_run_takes_its_own_rates_and_length_unless_others_are_asked_for() -> None:
+    quick = BandwidthConfig(quick=True).as_run()
+    assert (len(quick.bitrates), len(quick.direct_bitrates), quick.seconds) == (3, 4, 2.0)
+    asked = BandwidthConfig(quick=True, bitrates=RATES, direct_bitrates=RATES, seconds=1.0)
+    assert asked.as_run() == asked
+    assert BandwidthConfig().as_run() == BandwidthConfig()
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then() -> None:
+    log = StringIO()
+    with ProgressLines(Console(file=log), every_s=0.0) as lines:
+        lines.say("timing encoders")
+        lines.start(total=8.0, kept=2, missing=3)
+        lines.advance(2.0)
+        lines.advance(6.0)
+    assert log.getvalue().splitlines() == [
+        "measuring 3 points (2 are there)",
+        "25 %, 0 minutes left",
+        "100 %, 0 minutes left",
+    ]
+    patient = StringIO()
+    with ProgressLines(Console(file=patient), every_s=60.0) as lines:
+        lines.start(total=8.0, kept=0, missing=3)
+        lines.advance(2.0)
+    assert patient.getvalue().splitlines() == ["measuring 3 points"]
 
 
 def test_results_that_cannot_be_read_are_refused(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchmarks.live import sweep as sweep_module
+from benchmarks.live.clip import read_clip
 from benchmarks.live.point import LiveRun
 from benchmarks.live.sweep import LiveSweep, load_figures, planned, run_sweep
 from stream.frame import Size
@@ -58,8 +60,44 @@ def test_what_is_there_already_is_not_run_again(tmp_path: Path, runs: list[LiveR
 
 def test_another_setting_is_another_run(tmp_path: Path, runs: list[LiveRun]) -> None:
     first = run_sweep(SWEEP, tmp_path, lambda *_: None)
-    other = run_sweep(replace(SWEEP, model="lanczos"), tmp_path, lambda *_: None)
+    other = run_sweep(replace(SWEEP, models=("live-xs-x2",)), tmp_path, lambda *_: None)
     assert set(first) & set(other) == {first[-1]}  # the full picture has no model
+
+
+def test_each_model_restores_the_sizes_that_it_enlarges_to_the_output() -> None:
+    both = replace(
+        SWEEP,
+        size=Size(width=1280, height=720),
+        models=("live-xs-x2", "live-xs-x4"),
+        codecs=("h264", "av1"),
+    )
+    found = [(run.codec, run.model, str(run.travels)) for run in planned(both)]
+    assert list(dict.fromkeys(found)) == [
+        (codec, *rest)
+        for codec in ("h264", "av1")
+        for rest in (
+            ("live-xs-x4", "320x180"),
+            ("live-xs-x2", "640x360"),
+            ("direct", "None"),
+        )
+    ]
+
+
+def test_a_changed_model_is_another_run(
+    tmp_path: Path, runs: list[LiveRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_sweep(SWEEP, tmp_path, lambda *_: None)
+    monkeypatch.setattr(sweep_module, "model_digest", lambda _: "another")
+    other = run_sweep(SWEEP, tmp_path, lambda *_: None)
+    assert set(first) & set(other) == {first[-1]}
+
+
+def test_a_folder_of_pictures_is_a_clip_too(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.new("RGB", (320, 180), (40 * index, 90, 90)).save(tmp_path / f"{index}.png")
+    name, frames, frame_rate = read_clip(str(tmp_path), seconds=0.05)
+    assert (name, len(frames), frame_rate) == (tmp_path.name, 2, 30.0)
+    assert frames[0].size == Size(width=320, height=180)
 
 
 def test_progress_is_told(tmp_path: Path, runs: list[LiveRun]) -> None:

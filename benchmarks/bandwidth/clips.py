@@ -117,7 +117,7 @@ def _prepared(path: Path, folder: Path, *, short_side: int, seconds: float) -> B
         islice(frames, max(1, round(seconds * rate))),
         folder,
         rate=rate,
-        source_sha256=_sha256_of(path),
+        source_sha256=source_digest(path),
     )
 
 
@@ -150,7 +150,7 @@ def _written(
         name=name,
         path=path,
         source_sha256=source_sha256,
-        digest=_sha256_of(path),
+        digest=source_digest(path),
         size=raw.size,
         frame_rate=rate,
         frames=len(raw),
@@ -187,8 +187,8 @@ def _source_size(path: Path) -> Size:
         raise ConfigError(f"{path} is not a video that can be read") from error
 
 
-def _sha256_of(path: Path) -> str:
-    """Of a file, or of all files of a folder in the order of their names."""
+def source_digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder in the order of their names."""
     digest = hashlib.sha256()
     for file in [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file()):
         with file.open("rb") as content:

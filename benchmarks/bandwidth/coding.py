@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ CODING_SOURCES = (
     "encoder/downscale.py",
     "encoder/*svt*.py",
 )
+
+
+_WRITTEN_OPTIONS = re.compile(rb"x26[45][ -~]{0,200} - options: ([ -~]+)")
+"""In an SEI message of the first access unit, "user data unregistered" (ITU-T H.264, D.1.7)."""
 
 
 @dataclass(frozen=True)  # without slots, which cached_property cannot have
@@ -156,6 +161,12 @@ def code_clip(
     )
     store.write(key, ".coded", coded.to_bytes())
     return coded
+
+
+def written_options(coded: CodedClip) -> str | None:
+    """What x264 and x265 write into their bits about their own settings; None from others."""
+    found = _WRITTEN_OPTIONS.search(coded.units[0])
+    return found[1].decode() if found else None
 
 
 def decoded(coded: CodedClip) -> Iterator[Frame]:

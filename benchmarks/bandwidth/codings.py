@@ -152,7 +152,11 @@ DIRECT_CODINGS = (
         settings=f"x265 superfast, zerolatency, VBV {_BUFFER_MS} ms, psy off",
     ),
 )
-"""What the full picture is coded with instead."""
+"""What the full picture is coded with instead.
+
+H.264 by the sender's encoder, whose own rate control only helps it: libx264 by itself with the same
+buffer shows 0.0 to 0.5 dB less at the same bits (720p, `veryfast`, 110 to 920 kb/s, much motion).
+"""
 
 OPTIONAL_CODING = "x265-superfast"
 """Compared only where it keeps real time."""

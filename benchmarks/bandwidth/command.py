@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from benchmarks.bandwidth.config import ONLINE, BandwidthConfig
-from benchmarks.bandwidth.report import headline_rows, write_report
+from benchmarks.bandwidth.report import headline_rows, load_results, write_report
 from benchmarks.bandwidth.run import run_bandwidth
 
 
@@ -25,7 +26,9 @@ def run(config: BandwidthConfig) -> None:
         chart = run_online(config.as_run(), Console())
         console.print(f"look at {chart}", highlight=False, soft_wrap=True)
         config = replace(config, adapt=None)
-    with _Bar(console) as bar:
+    for path in config.live_results:  # before hours are spent on what they are to stand beside
+        load_results(path)
+    with _Bar(console) if console.is_terminal else ProgressLines(console) as bar:
         results = run_bandwidth(config, bar)
     live_results = [*config.live_results]
     if config.live:
@@ -39,6 +42,47 @@ def run(config: BandwidthConfig) -> None:
         table.add_row(*row)
     Console().print(table)
     console.print(f"look at {page}", highlight=False, soft_wrap=True)
+
+
+class ProgressLines:
+    """The same for a log file: how many points there are to measure, and a line every minute."""
+
+    def __init__(self, console: Console, *, every_s: float = 60.0) -> None:
+        self._console, self._every_s = console, every_s
+        self._total = self._done = 0.0
+        self._started_s = self._told_s = time.monotonic()
+
+    def __enter__(self) -> ProgressLines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing is left open."""
+
+    def say(self, text: str) -> None:
+        """What takes seconds is not worth a line."""
+
+    def start(self, *, total: float, kept: int, missing: int) -> None:
+        """Say how many points there are to measure."""
+        self._tell(_what_is_measured(kept=kept, missing=missing))
+        self._total = total
+        self._started_s = self._told_s = time.monotonic()
+
+    def advance(self, work: float) -> None:
+        """Say how far it is, when nothing was said for a while."""
+        self._done += work
+        now_s = time.monotonic()
+        if now_s - self._told_s < self._every_s:
+            return
+        self._told_s = now_s
+        left_s = (now_s - self._started_s) * (self._total / self._done - 1)
+        self._tell(f"{100 * self._done / self._total:.0f} %, {left_s / 60:.0f} minutes left")
+
+    def _tell(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def _what_is_measured(*, kept: int, missing: int) -> str:
+    return f"measuring {missing} points" + (f" ({kept} are there)" if kept else "")
 
 
 class _Bar:
@@ -74,9 +118,7 @@ class _Bar:
 
     def start(self, *, total: float, kept: int, missing: int) -> None:
         assert self._task is not None
-        text = f"measuring {missing} points"
-        if kept:
-            text += f" ({kept} are there)"
+        text = _what_is_measured(kept=kept, missing=missing)
         self._bar.update(self._task, description=text, total=total, completed=0)
 
     def advance(self, work: float) -> None:

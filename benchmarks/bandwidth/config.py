@@ -26,6 +26,15 @@ RUNGS = (1 / 4, 1 / 2, 3 / 4)
 """Sides of the small pictures as shares of the output's: 180p, 360p and 540p for 720p."""
 
 
+MAX_JOBS = 64
+"""Each holds networks and an ffmpeg: more than any machine needs is a slip of the keyboard."""
+
+QUICK_BITRATES = (80_000, 200_000, 500_000)
+QUICK_DIRECT_BITRATES = (200_000, 500_000, 1_000_000, 2_000_000)
+QUICK_SECONDS = 2.0
+"""What `--quick` takes unless told otherwise."""
+
+
 def parse_output(text: str) -> int:
     """Lines of the output from `720p` or `720`; ConfigError unless they can be quartered."""
     digits = text.removesuffix("p")
@@ -116,8 +125,12 @@ class BandwidthConfig:
             check_profile_source(self.adapt)
         if not (math.isfinite(self.seconds) and 0.2 <= self.seconds <= 600):
             raise ConfigError(f"--seconds must be 0.2 to 600, got {self.seconds}")
-        if self.jobs < 0:
-            raise ConfigError(f"--jobs must be 0 or more, got {self.jobs}")
+        if not 0 <= self.jobs <= MAX_JOBS:
+            raise ConfigError(f"--jobs must be 0 to {MAX_JOBS}, got {self.jobs}")
+        _check_once("--codecs", self.codecs)
+        _check_once("--models", self.models)
+        _check_once("--bitrates", [format_bitrate(rate) for rate in self.bitrates])
+        _check_once("--direct-bitrates", [format_bitrate(rate) for rate in self.direct_bitrates])
         for rate in (*self.bitrates, *self.direct_bitrates):
             if not MIN_BITRATE_BPS <= rate <= MAX_BITRATE_BPS:
                 raise ConfigError(
@@ -143,12 +156,21 @@ class BandwidthConfig:
         return self.jobs or os.cpu_count() or 1
 
     def as_run(self) -> BandwidthConfig:
-        """What is run: with `quick`, the rates and lengths of a first look."""
+        """What is run: with `quick`, the rates of a first look where none were asked for."""
         if not self.quick:
             return self
+        usual = BandwidthConfig()
         return replace(
             self,
-            bitrates=(80_000, 200_000, 500_000),
-            direct_bitrates=(200_000, 500_000, 1_000_000, 2_000_000),
-            seconds=min(self.seconds, 2.0),
+            bitrates=QUICK_BITRATES if self.bitrates == usual.bitrates else self.bitrates,
+            direct_bitrates=QUICK_DIRECT_BITRATES
+            if self.direct_bitrates == usual.direct_bitrates
+            else self.direct_bitrates,
+            seconds=QUICK_SECONDS if self.seconds == usual.seconds else self.seconds,
         )
+
+
+def _check_once(flag: str, values: Sequence[str]) -> None:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ConfigError(f"{flag} has {twice[0]} more than once")

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from benchmarks.bandwidth.adaptation import profile_figures, use_profile
 from benchmarks.bandwidth.clips import BenchClip, prepare_clips
-from benchmarks.bandwidth.coding import frames_per_second
+from benchmarks.bandwidth.coding import code_clip, frames_per_second, written_options
 from benchmarks.bandwidth.codings import DIRECT_CODINGS, OPTIONAL_CODING, Coding, small_coding
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.bandwidth.crops import CropPlace, picture_file, place_in
@@ -21,7 +21,8 @@ from benchmarks.bandwidth.points import Point, PointMaker, ProfiledArtefact, Tas
 from benchmarks.bandwidth.store import Store, key_of
 from benchmarks.bandwidth.summary import summarise
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
-from decoder.model_choice import MIN_USEFUL_RATIO, enlargement
+from decoder.backends import backend_config, open_backend
+from decoder.model_choice import AUTO, LANCZOS, MIN_USEFUL_RATIO, enlargement
 from decoder.training.ffmpeg_comparison import judge_version
 from stream.errors import ConfigError
 from stream.frame import Size
@@ -67,6 +68,8 @@ def run_bandwidth(config: BandwidthConfig, progress: Progress) -> dict[str, Any]
     check_libraries()
     ffmpeg_that_judges()
     models = _models(config)
+    for model in models:  # opened once, so that a backend that is missing is told before hours
+        open_backend(backend_config(config.backend), model, model.reference().size).close()
     used = None if config.adapt is None else use_profile(config.adapt)
     store = Store(config.out / "store")
     progress.say("preparing clips")
@@ -81,7 +84,7 @@ def run_bandwidth(config: BandwidthConfig, progress: Progress) -> dict[str, Any]
     finally:
         for path in raw.glob("*.y4m"):  # large, and made again in seconds
             path.unlink()
-    results = _results(config, plan, points)
+    results = _results(config, plan, points, store)
     if used is not None:
         names = [clip.name for clip in plan.clips]
         results["profile"] = profile_figures(used, points, clips=names)
@@ -121,6 +124,11 @@ def models_for(models: list[Artefact], *, lr_size: Size, hr_size: Size) -> list[
 
 
 def _models(config: BandwidthConfig) -> list[Artefact]:
+    for name in config.models:
+        if name in (AUTO, LANCZOS):
+            raise ConfigError(
+                f"--models {name}: name models, or none for all; Lanczos is always compared"
+            )
     if config.models:
         return [find_artefact(name) for name in config.models]
     return [load_artefact(found.folder) for found in list_artefacts()]
@@ -248,7 +256,22 @@ def _keep_original(clip: BenchClip, store: Store) -> None:
     store.write(original_key(clip.name, clip.digest), ".webp", picture_file(place.cut(frame)))
 
 
-def _results(config: BandwidthConfig, plan: _Plan, points: list[Point]) -> dict[str, Any]:
+def _options(plan: _Plan, coding: Coding, store: Store) -> dict[str, Any] | None:
+    """What the bits themselves say about an encoder's settings, at one size and rate."""
+    tasks = [task for task in plan.tasks if task.coding == coding]
+    task = tasks[len(tasks) // 2]
+    coded = code_clip(
+        task.clip, coding, size=task.size, target_bps=task.target_bps, store=store
+    )  # from the store
+    text = written_options(coded)
+    if text is None:
+        return None
+    return {"size": str(task.size), "target_bps": task.target_bps, "text": text}
+
+
+def _results(
+    config: BandwidthConfig, plan: _Plan, points: list[Point], store: Store
+) -> dict[str, Any]:
     return {
         "settings": {
             "output_size": f"{config.output_size}p",
@@ -277,6 +300,7 @@ def _results(config: BandwidthConfig, plan: _Plan, points: list[Point]) -> dict[
                 "name": coding.name,
                 "settings": coding.settings,
                 "is_small": coding.is_small,
+                "options": _options(plan, coding, store),
             }
             for coding in plan.codings
         ],

@@ -7,27 +7,27 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bandwidth.clips import RENDERED_FPS
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.live.summary import live_rows
 from benchmarks.live.sweep import LiveSweep, load_figures, run_sweep
 from decoder.training.clip_reader import find_clips
 from stream.frame import Size
 
-RENDERED = "test:?size=1280x720&fps=25"
-
 
 def sweep_of(config: BandwidthConfig) -> LiveSweep:
     """What to run live for a comparison from file to file. Raises ConfigError without clips."""
-    clips = tuple(str(path) for path in find_clips(config.clips)) if config.clips else (RENDERED,)
     height = config.output_size
+    size = Size(width=round(height * 16 / 9 / 2) * 2, height=height)
+    rendered = f"test:?size={size}&fps={RENDERED_FPS}"
     return LiveSweep(
-        clips=clips,
-        size=Size(width=round(height * 16 / 9 / 2) * 2, height=height),
+        clips=tuple(str(path) for path in find_clips(config.clips)) or (rendered,),
+        size=size,
         shares=config.rungs,
         bitrates=config.bitrates,
         direct_bitrates=config.direct_bitrates,
-        model=config.models[0] if config.models else "auto",
-        codec=config.codecs[-1],
+        models=config.models,
+        codecs=config.codecs,
         seconds=max(1.0, config.seconds),
     )
 

@@ -20,7 +20,7 @@ def live_curves(figures: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Cur
     """By way of sending (direct, restored, lanczos) and clip: the best of all sizes at each rate.
 
     Runs in which nothing came are left out.
-    figures: as `benchmarks.live.point.measure_live` gives them.
+    figures: of one codec, as `benchmarks.live.point.measure_live` gives them.
     """
     points: dict[str, dict[str, dict[str, list[RatePoint]]]] = {
         way: {} for way in (DIRECT, RESTORED, LANCZOS)
@@ -46,18 +46,19 @@ def live_curves(figures: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Cur
 
 def live_rows(figures: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Heading and rows of a table: BD-rate (PSNR-Y) against direct HD of the same codec."""
-    curves = live_curves(figures)
     rows: list[tuple[str, ...]] = [("live, against direct HD", "BD-rate, PSNR-Y", "clips")]
-    for way in (RESTORED, LANCZOS):
-        found = [
-            bd_rate(curves[DIRECT][clip], curve)
-            for clip, curve in curves[way].items()
-            if clip in curves[DIRECT]
-        ]
-        told = [each.percent for each in found if each.percent is not None]
-        reasons = ", ".join(sorted({each.reason for each in found if each.percent is None}))
-        value = f"{mean(told):+.1f} %" if told else reasons or "no runs"
-        rows.append((way, value, f"{len(told)} of {len(found)}"))
+    for codec in sorted({run["codec"] for run in figures}):
+        curves = live_curves(run for run in figures if run["codec"] == codec)
+        for way in (RESTORED, LANCZOS):
+            found = [
+                bd_rate(curves[DIRECT][clip], curve)
+                for clip, curve in curves[way].items()
+                if clip in curves[DIRECT]
+            ]
+            told = [each.percent for each in found if each.percent is not None]
+            reasons = ", ".join(sorted({each.reason for each in found if each.percent is None}))
+            value = f"{mean(told):+.1f} %" if told else reasons or "no runs"
+            rows.append((f"{codec}, {way}", value, f"{len(told)} of {len(found)}"))
     late = sum(run["frames_late"] + run["frames_dropped"] for run in figures)
     frames = sum(run["frames"] for run in figures)
     rows.append(("pictures dropped or late", f"{late} of {frames}", f"{len(figures)} runs"))

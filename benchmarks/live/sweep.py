@@ -6,7 +6,6 @@ form of `edvr-bench latency`; a run that is there already is not made again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -14,11 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bandwidth.clips import source_digest
+from benchmarks.bandwidth.points import model_digest
+from benchmarks.bandwidth.run import models_for
+from benchmarks.bandwidth.store import code_digest, key_of
 from benchmarks.live.clip import read_clip
 from benchmarks.live.point import DIRECT, LiveRun, measure_live
 from benchmarks.result_file import write_result
+from decoder.artefact import find_artefact, list_artefacts
+from decoder.model_choice import AUTO
 from stream.config import format_bitrate
 from stream.frame import Frame, Size
+
+PRODUCT_SOURCES = ("benchmarks/live/*.py", "decoder/**/*.py", "encoder/*.py", "stream/*.py")
+"""What a live run is made of."""
 
 Tell = Callable[[str, int, int], None]
 """Is told what runs now, how many runs are over, and how many there are."""
@@ -28,7 +36,8 @@ Tell = Callable[[str, int, int], None]
 class LiveSweep:
     """What to run. shares: sides of the small pictures as shares of the output's.
 
-    direct_bitrates: at which the full picture travels instead. seconds: of each clip.
+    direct_bitrates: at which the full picture travels instead. models: each at the sizes that it
+    enlarges to the output; none leaves the choice to the receiver. seconds: of each clip.
     """
 
     clips: Sequence[str]
@@ -36,17 +45,19 @@ class LiveSweep:
     shares: Sequence[float]
     bitrates: Sequence[int]
     direct_bitrates: Sequence[int]
-    codec: str = "auto"
-    model: str = "auto"
+    codecs: Sequence[str] = ("auto",)
+    models: Sequence[str] = ()
     seconds: float = 5.0
     playout_ms: float = 400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """One run. travels: the size that does; None for the full picture."""
+    """One run. travels: the size that does; None for the full picture. model: or DIRECT."""
 
     clip: str
+    codec: str
+    model: str
     travels: Size | None
     bitrate_bps: int
 
@@ -54,7 +65,7 @@ class PlannedRun:
         """Tells a reader what it is, and by the key what it was made of."""
         name = re.sub(r"[^\w.-]+", "-", Path(self.clip).name).strip("-")
         size = DIRECT if self.travels is None else str(self.travels)
-        return f"{name}-{size}-{format_bitrate(self.bitrate_bps)}-{key[:12]}.json"
+        return f"{name}-{self.codec}-{size}-{format_bitrate(self.bitrate_bps)}-{key[:12]}.json"
 
 
 def planned(sweep: LiveSweep) -> list[PlannedRun]:
@@ -63,14 +74,20 @@ def planned(sweep: LiveSweep) -> list[PlannedRun]:
         Size(width=_even(sweep.size.width * share), height=_even(sweep.size.height * share))
         for share in sweep.shares
     ]
-    choices: list[tuple[Size | None, int]] = [
-        *((size, rate) for size in sizes for rate in sweep.bitrates),
-        *((None, rate) for rate in sweep.direct_bitrates),
+    choices: list[tuple[str, Size | None, int]] = [
+        *(
+            (model, size, rate)
+            for size in sizes
+            for model in _models_at(sweep, size)
+            for rate in sweep.bitrates
+        ),
+        *((DIRECT, None, rate) for rate in sweep.direct_bitrates),
     ]
     return [
-        PlannedRun(clip=clip, travels=size, bitrate_bps=rate)
+        PlannedRun(clip=clip, codec=codec, model=model, travels=size, bitrate_bps=rate)
         for clip in sweep.clips
-        for size, rate in choices
+        for codec in sweep.codecs
+        for model, size, rate in choices
     ]
 
 
@@ -81,10 +98,11 @@ def run_sweep(sweep: LiveSweep, folder: Path, tell: Tell) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs = planned(sweep)
+    product = code_digest(PRODUCT_SOURCES)
     read: tuple[str, tuple[str, list[Frame], float]] | None = None
     files = []
     for index, run in enumerate(runs):
-        path = folder / run.file_name(_key(sweep, run))
+        path = folder / run.file_name(_key(sweep, run, product))
         files.append(path)
         tell(path.stem, index, len(runs))
         if path.exists():
@@ -100,8 +118,8 @@ def run_sweep(sweep: LiveSweep, folder: Path, tell: Tell) -> list[Path]:
                 size=sweep.size,
                 lr_size=run.travels,
                 bitrate_bps=run.bitrate_bps,
-                codec=sweep.codec,
-                model=DIRECT if run.travels is None else sweep.model,
+                codec=run.codec,
+                model=run.model,
                 playout_ms=sweep.playout_ms,
             )
         )
@@ -117,20 +135,39 @@ def load_figures(paths: Sequence[Path]) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8"))["figures"] for path in paths]
 
 
-def _key(sweep: LiveSweep, run: PlannedRun) -> str:
-    path = Path(run.clip)
-    source = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else run.clip
+def _models_at(sweep: LiveSweep, travels: Size) -> list[str]:
+    """What restores pictures of a size: of the models asked for those that reach the output."""
+    if not sweep.models:
+        return [AUTO]
+    found = {name: find_artefact(name) for name in sweep.models}
+    fitting = models_for(list(found.values()), lr_size=travels, hr_size=sweep.size)
+    return [name for name, artefact in found.items() if artefact in fitting]
+
+
+def _key(sweep: LiveSweep, run: PlannedRun, product: str) -> str:
+    """All that the figures of a run follow from, but for the machine."""
     parts = {
-        "source": source,
+        "source": source_digest(Path(run.clip)) if Path(run.clip).exists() else run.clip,
         "size": str(sweep.size),
         "travels": str(run.travels),
         "bitrate_bps": run.bitrate_bps,
-        "codec": sweep.codec,
-        "model": DIRECT if run.travels is None else sweep.model,
+        "codec": run.codec,
+        "model": run.model,
+        "models": _digests(run.model),
+        "product": product,
         "seconds": sweep.seconds,
         "playout_ms": sweep.playout_ms,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return key_of(parts)
+
+
+def _digests(model: str) -> list[str]:
+    """Of the model, or of all that a receiver may choose from."""
+    if model == DIRECT:
+        return []
+    return [
+        model_digest(m) for m in (list_artefacts() if model == AUTO else [find_artefact(model)])
+    ]
 
 
 def _even(side: float) -> int:
