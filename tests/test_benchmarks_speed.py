@@ -11,7 +11,7 @@ from benchmarks.speed.candidates import BACKENDS, moving_frames, open_candidate
 from benchmarks.speed.choice import choice_lines, compare_choices
 from benchmarks.speed.measurement import Job, Timing
 from benchmarks.speed.plan import plan, run_job
-from benchmarks.speed.table import as_rows
+from benchmarks.speed.table import COLUMNS, as_rows, as_tables
 from benchmarks.speed.worker import measure
 from decoder.artefact import Artefact
 from decoder.edvr.eager_speed import time_eager
@@ -173,6 +173,18 @@ def test_rows_have_ratios_to_lanczos_and_to_the_machines_limit() -> None:
     assert (model["gmac"], model["gmac_per_s"], model["share_of_peak"]) == (1.0, 100.0, 0.5)
     assert uncached["name"] == "live-xs-x2, whole window each frame"
     assert other_threads["share_of_peak"] is None  # its limit was not measured
+
+
+def test_people_are_shown_every_measure_of_a_row_in_a_table_for_each_size() -> None:
+    lanczos = replace(TIMING, backend="swscale", p50_ms=2.0, p99_ms=None, macs=None)
+    rows = as_rows([(_job(), lanczos), (_job("model", name="m", hr="64x36"), TIMING)])
+    tables = as_tables(rows)
+    assert list(tables) == [f"{row['lr_size']} to {row['size']}" for row in rows]
+    ((shown,),) = [lines for title, lines in tables.items() if title.endswith("to 64x36")]
+    cells = dict(zip(COLUMNS.values(), shown, strict=True))
+    assert (cells["name"], cells["p50_ms"], cells["times_eager"]) == ("m", "10.0", "")
+    missing = {"lr_size", "size", "opened_mb", "gmac", "gmac_per_s"}  # in the title, or in the file
+    assert set(COLUMNS.values()) == set(rows[0]) - missing
 
 
 def test_a_stream_is_compared_with_the_plain_window_in_onnx_runtime() -> None:

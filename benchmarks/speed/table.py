@@ -7,6 +7,23 @@ from typing import Any
 
 from benchmarks.speed.measurement import Job, Timing
 
+COLUMNS = {
+    "": "name",
+    "backend": "backend",
+    "threads": "threads",
+    "fps": "fps",
+    "p50\nms": "p50_ms",
+    "p95\nms": "p95_ms",
+    "p99\nms": "p99_ms",
+    "CPU\nms": "cpu_ms",
+    "peak\nMB": "peak_mb",
+    "of\npeak": "share_of_peak",
+    "times\nLanczos": "times_lanczos",
+    "faster\nthan plain": "times_plain",
+    "faster\nthan eager": "times_eager",
+}
+"""What people are shown of each row, under which heading; the file has more."""
+
 _LABELS = {
     "uncached": "{name}, whole window each frame",
     "edvr-m": "{name}, whole window each frame",
@@ -66,6 +83,15 @@ def as_rows(measured: Sequence[tuple[Job, Timing]]) -> list[dict[str, Any]]:
     return rows
 
 
+def as_tables(rows: Sequence[dict[str, Any]]) -> dict[str, list[list[str]]]:
+    """Cells in the order of COLUMNS, by what is enlarged to what."""
+    tables: dict[str, list[list[str]]] = {}
+    for row in rows:
+        cells = [_cell(row[key]) for key in COLUMNS.values()]
+        tables.setdefault(f"{row['lr_size']} to {row['size']}", []).append(cells)
+    return tables
+
+
 def peak_gmacs(measured: Sequence[tuple[Job, Timing]]) -> dict[tuple[str, int], float]:
     """Billions of multiply-accumulates a second at best, by precision and threads."""
     peaks: dict[tuple[str, int], float] = {}
@@ -74,6 +100,13 @@ def peak_gmacs(measured: Sequence[tuple[Job, Timing]]) -> dict[tuple[str, int], 
             key = (_precision(timing.backend), job.threads)
             peaks[key] = max(peaks.get(key, 0.0), timing.gmacs_per_s)
     return peaks
+
+
+def _cell(value: float | str | None) -> str:
+    """Three digits or more of a number."""
+    if isinstance(value, float):
+        return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return "" if value is None else str(value)
 
 
 def _precision(backend: str) -> str:
