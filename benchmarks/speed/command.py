@@ -46,8 +46,8 @@ WIDEST = 160
 
 LEGEND = (
     "of peak: share of the convolutions a second below; times Lanczos: how long it takes against"
-    " Lanczos; faster than plain: than the whole window each frame in ONNX Runtime; faster than eager:"
-    " than the paper's network in eager torch"
+    " Lanczos; faster than plain: than the whole window each frame in ONNX Runtime;"
+    " faster than eager: than the paper's network in eager torch"
 )
 
 
