@@ -39,7 +39,7 @@ def _write(folder: Path, text: str) -> Path:
 def test_a_shipped_recipe_is_whole_and_named_like_its_file(path: Path) -> None:
     recipe = read_recipe(path)
 
-    assert recipe.name == path.stem.removesuffix("-tune")
+    assert recipe.name == path.stem.removesuffix("-tune").removesuffix("-detail")
     assert recipe.name.startswith(recipe.tier)
     assert find_recipe(path.stem) == find_recipe(path.name) == path
 

@@ -9,12 +9,14 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
+from decoder.training.networks import build_network
 from decoder.training.publish import load_trained, publish
 from decoder.training.recipe import Recipe, Schedule
 from decoder.training.trainer import (
     Gain,
     Trainer,
     TrainingCollapsed,
+    begin_with,
     psnr,
     rate_at,
 )
@@ -323,6 +325,22 @@ def test_a_second_stage_may_align_otherwise_and_begins_where_the_first_ended(
         for network in (second.network.eval(), second.average):
             for ours, theirs in zip(network(*batch.lr, batch.quantiser), expected, strict=True):
                 torch.testing.assert_close(ours, theirs)
+
+
+def test_a_network_that_enlarges_otherwise_begins_with_the_same_trunk_and_lanczos(
+    corpus: Path, tmp_path: Path
+) -> None:
+    first = Trainer(_alone(), corpus, tmp_path / "first", resume=False)
+    first.run()
+    smaller = first.average.state_dict()
+    network = build_network(replace(TINY, scale=3))
+    assert isinstance(network, LiveEdvr)
+    assert begin_with(network, first.average)
+    taken = network.state_dict()
+    for name in ("extract.conv_first.weight", "fuse.reconstruction.0.conv1.weight"):
+        assert torch.equal(taken[name], smaller[name])
+    assert smaller["fuse.conv_last.weight"].any()
+    assert not taken["fuse.conv_last.weight"].any()
 
 
 def test_a_second_stage_with_another_trunk_is_refused(corpus: Path, tmp_path: Path) -> None:

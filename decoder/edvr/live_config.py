@@ -46,8 +46,11 @@ class LiveConfig:
             )
 
     def has_trunk_of(self, other: LiveConfig) -> bool:
-        """Whether both restore a frame without neighbours by layers of the same shapes."""
-        names = ("scale", "channels", "extract_blocks", "reconstruct_blocks")
+        """Whether both compute a frame's features without neighbours by layers of one shape.
+
+        The last layer, which makes samples of them, is of the same shape at the same scale.
+        """
+        names = ("lr_stride", "channels", "extract_blocks", "reconstruct_blocks")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     @property

@@ -238,7 +238,7 @@ class Trainer:
         start, made = load_trained(checkpoint)
         self.earlier = [*made["earlier"], [made["trained_steps"], made["schedule"]["batch"]]]
         for network in (self.network, self.average):
-            if not _take_over(network, start):
+            if not begin_with(network, start):
                 raise ConfigError(
                     f"{checkpoint} is of another network than recipe {self.recipe.name}"
                 )
@@ -268,11 +268,12 @@ class Trainer:
             raise ConfigError(f"{self.checkpoint} is not a training checkpoint") from error
 
 
-def _take_over(network: Network, start: Network) -> bool:
+def begin_with(network: Network, start: Network) -> bool:
     """Copy the weights of `start`; False when its trunk is another.
 
     A live network may align its frames otherwise, which is then learned anew, as what its
-    neighbours add to the fusion: it begins as what `start` makes of the reference alone.
+    neighbours add to the fusion: it begins as what `start` makes of the reference alone. It may
+    also enlarge otherwise: then its last layer begins at the classical upscaler.
     """
     if network.config == start.config:
         network.load_state_dict(start.state_dict())
@@ -290,6 +291,8 @@ def _take_over(network: Network, start: Network) -> bool:
             for name, weight in start.state_dict().items()
             if name.startswith(TRUNK_PARTS) and name != "fuse.fusion.weight"
         }
+        if network.config.scale != start.config.scale:
+            weights = {n: weight for n, weight in weights.items() if "conv_last" not in n}
         network.load_state_dict(weights, strict=False)
     return True
 
