@@ -61,11 +61,13 @@ def bandwidth_lines(figures: dict[str, Any]) -> list[str]:
     """The bandwidth benchmark's headline: bits at equal quality, and what the network adds."""
     families = [name for name in figures["summary"]["families"] if not name.startswith("direct")]
     anchors = [name for name in SHOWN_ANCHORS if name in figures["summary"]["families"]]
+    models = [f"{model['name']} version {model['version']}" for model in figures["models"]]
     lines = [
         f"Bits at equal quality on {len(figures['clips'])} clips that no model was trained on,"
-        f" restored to {figures['settings']['output_size']}, against coding that size directly at"
-        " the same live settings (BD-rate, mean over clips and its 95 % interval; less than 0 saves"
-        " bits):",
+        f" up to {figures['settings']['seconds']:g} s of each, restored to"
+        f" {figures['settings']['output_size']} by {' and '.join(models)}, against coding that size"
+        " directly at the same live settings (BD-rate, mean over clips and its 95 % interval; less"
+        " than 0 saves bits):",
         "",
     ]
     heading = ["what travels", *(f"vs {name}" for name in anchors), "the network alone, vs Lanczos"]
