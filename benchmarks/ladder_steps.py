@@ -222,8 +222,8 @@ def points_of(results: Iterable[Path]) -> dict[int, list[Mapping[str, Any]]]:
 
 
 def committed_results() -> list[Path]:
-    """The results that come with the project."""
-    return sorted(RESULTS.glob("bandwidth*.json"))
+    """The results of filmed clips that come with the project: generated ones would mislead."""
+    return sorted(RESULTS.glob("bandwidth-eval*.json"))
 
 
 def _rates(curves: Curves, clips: Sequence[str]) -> list[float]:
