@@ -1,28 +1,35 @@
-"""What else was tried on a CPU, beside what is used: `python -m benchmarks.cpu_forms live-xs-x2`.
+"""What else could be used on a CPU: `python -m benchmarks.cpu_forms live-xs-x2 live-xxs-x2`.
 
-int8: both graphs quantised after training by NNCF (not installed by any extra: `pip install nncf`),
-the rest in bfloat16.
+used: OpenVINO in bfloat16 where the processor has that, else in float32.
+onnxruntime: float32.
+int8: the model's own form in 8 bits. Where it has none, both graphs quantised after training by
+NNCF (not installed by any extra: `pip install nncf`), the rest in bfloat16.
 deformable: OpenVINO's own DeformableConvolution instead of GridSample and a 1x1 convolution.
 plain: the graph as it was exported, without what `decoder.backends.openvino_graph` changes.
 
-All forms restore the same frames in turn. Times are of the processor: others would need a quiet
-machine.
+All forms of all models restore the same frames in turn. Times are of the processor: others would
+need a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from benchmarks.result_file import write_result
 from benchmarks.speed.candidates import moving_frames
 from decoder.artefact import Artefact, FuseForm, find_artefact
 from decoder.artefact_reference import quantiser_input
-from decoder.backends import OpenVinoConfig
-from decoder.backends.contract import import_library, window_inputs
+from decoder.backends import OnnxRuntimeConfig, OpenVinoConfig
+from decoder.backends.contract import Backend, import_library, window_inputs
+from decoder.backends.onnxruntime_cpu import OnnxRuntimeBackend
 from decoder.backends.openvino_device import OpenVinoBackend
 from decoder.edge_padding import padded_size
 from stream.config import parse_size
@@ -130,11 +137,17 @@ def _planes(frame: Frame) -> dict[str, object]:
 
 def open_forms(
     artefact: Artefact, size: Size, *, threads: int, frames: Sequence[Frame]
-) -> dict[str, OpenVinoBackend]:
+) -> dict[str, Backend]:
     """Every form that can be opened here; the first one is what is used."""
     config = OpenVinoConfig(threads=threads)
-    forms = {"used": OpenVinoBackend(config, artefact, size)}
+    forms: dict[str, Backend] = {"used": OpenVinoBackend(config, artefact, size)}
+    forms["onnxruntime"] = OnnxRuntimeBackend(OnnxRuntimeConfig(threads=threads), artefact, size)
     forms["plain"] = _Plain(config, artefact, size)
+    if artefact.has_int8:
+        int8 = OpenVinoConfig(threads=threads, half=False, int8=True)
+        forms["int8"] = OpenVinoBackend(int8, artefact, size)
+    if artefact.manifest.window == 1:  # aligns nothing
+        return forms
     forms["deformable"] = _Deformable(config, artefact, size)
     exact = OpenVinoConfig(threads=threads, half=False)
     _Int8.frames, _Int8.artefact = frames, artefact
@@ -146,30 +159,40 @@ def open_forms(
     return forms
 
 
-def time_forms(
-    forms: dict[str, OpenVinoBackend], frames: Sequence[Frame], *, window: int, rounds: int
-) -> dict[str, float]:
-    """Processor time of one frame in ms, the median; the forms take turns."""
-    rings = {name: [form.extract(frames[0])] * window for name, form in forms.items()}
-    took_ms: dict[str, list[float]] = {name: [] for name in forms}
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Form:
+    """One way to run one model."""
+
+    model: str
+    name: str
+    backend: Backend
+    window: int
+
+
+def time_forms(forms: Sequence[Form], frames: Sequence[Frame], *, rounds: int) -> list[float]:
+    """Processor time of one frame in ms for each, the median; the forms take turns."""
+    rings = [[form.backend.extract(frames[0])] * form.window for form in forms]
+    took_ms: list[list[float]] = [[] for _ in forms]
     for number in range(rounds):
-        for name, form in forms.items():
+        for form, ring, took in zip(forms, rings, took_ms, strict=True):
             before_ms = _cpu_ms()
-            rings[name] = [*rings[name][1:], form.extract(frames[number % len(frames)])]
-            form.fuse(rings[name])
-            took_ms[name].append(_cpu_ms() - before_ms)
-    return {name: float(np.median(each[2:])) for name, each in took_ms.items()}
+            ring[:] = [*ring[1:], form.backend.extract(frames[number % len(frames)])]
+            form.backend.fuse(ring)
+            took.append(_cpu_ms() - before_ms)
+    return [float(np.median(each[2:])) for each in took_ms]
 
 
-def losses_db(forms: dict[str, OpenVinoBackend], artefact: Artefact) -> dict[str, float]:
+def losses_db(
+    forms: dict[str, Backend], artefact: Artefact, frames: Sequence[Frame]
+) -> dict[str, float]:
     """PSNR-Y that each form loses against the one in use, on one window of the generated scene."""
-    manifest, frames = artefact.manifest, _Int8.frames
+    manifest = artefact.manifest
     lr_size = frames[0].size
     hr_size = Size(width=lr_size.width * manifest.scale, height=lr_size.height * manifest.scale)
     reference = manifest.window - 1 - manifest.lookahead
     truth = moving_frames(hr_size, manifest.window)[reference].y.astype(np.float64)
 
-    def psnr_db(form: OpenVinoBackend) -> float:
+    def psnr_db(form: Backend) -> float:
         luma = form.fuse([form.extract(frame) for frame in frames[: manifest.window]])[0]
         return 10 * float(np.log10(255**2 / np.mean(np.square(luma - truth))))
 
@@ -185,21 +208,46 @@ def _cpu_ms() -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line for each form. Returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("model")
+    parser.add_argument("models", nargs="+")
     parser.add_argument("--lr-size", default="640x360")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    artefact = find_artefact(options.model)
-    size = padded_size(parse_size(options.lr_size), multiple_of=artefact.manifest.multiple_of)
+    artefacts = [find_artefact(name) for name in options.models]
+    multiple_of = math.lcm(*(each.manifest.multiple_of for each in artefacts))
+    size = padded_size(parse_size(options.lr_size), multiple_of=multiple_of)
     frames = moving_frames(size, 8)
-    forms = open_forms(artefact, size, threads=options.threads, frames=frames)
-    window = artefact.manifest.window
-    took_ms = time_forms(forms, frames, window=window, rounds=options.rounds)
-    lost_db = losses_db(forms, artefact)
-    for name, ms in took_ms.items():
-        times = ms / took_ms["used"]
-        print(f"{name:<12}{ms:8.1f} ms{times:8.2f} times{lost_db[name]:8.3f} dB PSNR-Y lost")
+    forms: list[Form] = []
+    lost_db: list[float] = []
+    for artefact in artefacts:
+        opened = open_forms(artefact, size, threads=options.threads, frames=frames)
+        lost_db += losses_db(opened, artefact, frames).values()
+        name, window = artefact.manifest.name, artefact.manifest.window
+        forms += [
+            Form(model=name, name=form, backend=backend, window=window)
+            for form, backend in opened.items()
+        ]
+    took_ms = time_forms(forms, frames, rounds=options.rounds)
+    rows = [
+        {
+            "model": form.model,
+            "form": form.name,
+            "backend": form.backend.name,
+            "cpu_ms": round(ms, 1),
+            "times_first": round(ms / took_ms[0], 2),
+            "lost_db": round(lost, 3),
+        }
+        for form, ms, lost in zip(forms, took_ms, lost_db, strict=True)
+    ]
+    for row in rows:
+        print(
+            f"{row['model']:<14}{row['form']:<13}{row['backend']:<17}{row['cpu_ms']:8.1f} ms"
+            f"{row['times_first']:8.2f} times{row['lost_db']:8.3f} dB PSNR-Y lost"
+        )
+    if options.json is not None:
+        figures = {"lr_size": str(size), "threads": options.threads, "rows": rows}
+        write_result(options.json, "cpu forms", figures)
     return 0
 
 

@@ -82,6 +82,11 @@ class AdaptedArtefact(Artefact):
     graphs: Mapping[str, bytes]
     weights_name: str
 
+    @property
+    def has_int8(self) -> bool:
+        """See `Artefact.has_int8`: the ranges were those of other weights."""
+        return False
+
     def extract_graph(self) -> bytes:
         """See `Artefact.extract_graph`."""
         return self.graphs[EXTRACT_FILE]

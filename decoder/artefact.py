@@ -4,6 +4,7 @@
     extract.onnx             LR frame -> features, run once a frame
     fuse.grid_sample.onnx    features of a window -> HR planes, for engines without DeformConv
     fuse.deform_conv.onnx    the same network with the ONNX operator DeformConv (opset 19)
+    fuse.int8.onnx           the same with convolutions in 8 bits; not every model has it
     reference.npz            one small window of LR frames and the HR planes expected from it
 
 Graph inputs and outputs: `extract` takes `y` uint8 (H, W), `u` and `v` uint8 (H/2, W/2) and
@@ -32,15 +33,17 @@ MANIFEST_FILE = "model.json"
 EXTRACT_FILE = "extract.onnx"
 REFERENCE_FILE = "reference.npz"
 
-FuseForm = Literal["grid_sample", "deform_conv"]
+FuseForm = Literal["grid_sample", "deform_conv", "int8"]
 
 
 def fuse_file(form: FuseForm) -> str:
-    """File name of the fuse graph in one of its two forms of deformable convolution."""
+    """File name of the fuse graph in one of its forms."""
     return f"fuse.{form}.onnx"
 
 
 GRAPH_FILES = (EXTRACT_FILE, fuse_file("grid_sample"), fuse_file("deform_conv"))
+INT8_FILE = fuse_file("int8")
+"""In a model's folder only where it was found to be good enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +111,11 @@ class Artefact:
         """Stands for all of its files, 64 hexadecimal digits; what is made for it names it so."""
         files = sorted(self.manifest.sha256.items())
         return _sha256("".join(f"{digest}  {name}\n" for name, digest in files).encode())
+
+    @property
+    def has_int8(self) -> bool:
+        """Whether there is a form in 8 bits."""
+        return INT8_FILE in self.manifest.sha256
 
     def extract_graph(self) -> bytes:
         """The graph that runs once a frame, as an ONNX file."""
@@ -189,8 +197,9 @@ def write_artefact(
 ) -> Artefact:
     """Write a model folder; the hashes in `manifest` are replaced by those of the files written.
 
-    `graphs` holds the ONNX file of each name in `GRAPH_FILES`. The description is written last, so
-    an interrupted export is never taken for a model. Raises ConfigError when a graph is missing.
+    `graphs` holds the ONNX file of each name in `GRAPH_FILES`, and may hold `INT8_FILE`. The
+    description is written last, so an interrupted export is never taken for a model. Raises
+    ConfigError when a graph is missing.
     """
     missing = set(GRAPH_FILES) - set(graphs)
     if missing:

@@ -16,7 +16,7 @@ import numpy as np
 
 from decoder.artefact import Artefact, find_artefact, list_artefacts
 from decoder.backends import backend_config, open_backend
-from decoder.backends.contract import INSTALLABLE, BackendName
+from decoder.backends.contract import INSTALLABLE, INT8, BackendName
 from decoder.backends.warm_up import noise_frame
 from decoder.calibration import Calibration, Measurement, artefact_key
 from decoder.config import RestorerConfig
@@ -131,6 +131,8 @@ def _trials(config: RestorerConfig) -> Iterator[_Trial]:
     for lr_size in usual_lr_sizes(config.size):
         for artefact in reversed(models_for(config, lr_size)):
             for backend in backends:
+                if backend == INT8 and not artefact.has_int8:
+                    continue
                 yield _Trial(artefact=artefact, backend=backend, lr_size=lr_size)
 
 

@@ -79,9 +79,16 @@ class RestorerSupply:
         return {artefact.sha256: artefact for artefact in known}
 
     def base_of(self, model: str | None) -> str | None:
-        """SHA-256 of a model in use, by name; None for none, and for Lanczos."""
+        """SHA-256 of a model in use, by name, that weights may be sent for; None for any other.
+
+        A model of single frames has the weights of another, so only that one is worth learning.
+        """
         if model is not None and model not in self._bases:
-            named = {each.manifest.name: sha256 for sha256, each in self.models().items()}
+            named = {
+                each.manifest.name: sha256
+                for sha256, each in self.models().items()
+                if each.manifest.window > 1
+            }
             self._bases[model] = named.get(model)
         return None if model is None else self._bases[model]
 

@@ -61,8 +61,8 @@ def test_sampling_positions_stay_in_32_bits(shipped: Artefact) -> None:
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(rewritten)).graph
     kinds = {each.name: each.type.tensor_type.elem_type for each in graph.value_info}
     samplers = [node for node in graph.node if node.op_type == "GridSample"]
-    assert samplers
-    assert {kinds[node.input[1]] for node in samplers} == {onnx.TensorProto.FLOAT}
+    assert bool(samplers) == (shipped.manifest.window > 1)
+    assert {kinds[node.input[1]] for node in samplers} <= {onnx.TensorProto.FLOAT}
 
 
 def _restored(config: BackendConfig, artefact: Artefact) -> Planes:

@@ -68,6 +68,38 @@ def test_the_best_tier_that_leaves_a_third_of_the_time_is_taken_on_its_fastest_b
     assert tier_costs_ms(chosen, known, LR) == {"live-s-x2": 27.0, "live-xs-x2": 6.0}
 
 
+def test_where_no_tier_keeps_up_a_stream_begins_with_the_cheapest_network(
+    models: list[Artefact],
+) -> None:
+    slow = Calibration(
+        measurements=tuple(
+            _measured(model, "openvino", ms, 1.2 * ms)
+            for model, ms in zip(models, (90.0, 60.0, 30.0), strict=True)
+        )
+    )
+    (chosen,) = choose_tiers(CONFIG, models, slow, lr_size=LR, hr_size=HR)
+    assert (chosen.artefact.manifest.tier, chosen.cost_ms) == ("live-xs", 30.0)
+    unknown = Calibration(measurements=slow.measurements[:2])  # the cheapest was not measured
+    assert unknown.best_tier(models, lr_size=LR, hr_size=HR, threads=0) is None
+
+
+@pytest.mark.parametrize(("int8_ms", "backend"), [(8.0, "openvino-int8"), (8.6, "openvino")])
+def test_8_bits_are_taken_only_where_they_save_much(
+    models: list[Artefact], int8_ms: float, backend: str
+) -> None:
+    rows = (
+        _measured(models[0], "openvino", 9.0, 10.0),
+        _measured(models[0], "openvino-int8", 7.0, int8_ms),
+        _measured(models[0], "onnxruntime", 12.0, 13.0),
+    )
+    known = Calibration(measurements=rows)
+    fastest = known.fastest(models[0], LR, threads=0)
+    assert fastest is not None
+    assert fastest.backend == backend
+    asked_for = known.fastest(models[0], LR, threads=0, backend="openvino-int8")
+    assert asked_for == rows[1]
+
+
 def test_before_anything_was_measured_it_is_the_default_tier_by_trial(
     models: list[Artefact],
 ) -> None:

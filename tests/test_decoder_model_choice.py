@@ -63,13 +63,15 @@ def test_the_smallest_scale_that_reaches_the_size_is_taken(
 @pytest.mark.parametrize(
     ("best_tier", "lr_width", "names"),
     [
-        ("live-m", 640, ["live-m-x2", "live-s-x2", "live-xs-x2"]),
-        ("live-s", 640, ["live-s-x2", "live-xs-x2"]),
+        ("live-m", 640, ["live-m-x2", "live-s-x2", "live-xs-x2", "live-xxs-x2"]),
+        ("live-s", 640, ["live-s-x2", "live-xs-x2", "live-xxs-x2"]),
         ("live-m", 320, ["live-s-x4", "live-xs-x4"]),  # there is no live-m that reaches it
+        ("live-xs", 640, ["live-xs-x2", "live-xxs-x2"]),
+        ("live-xxs", 640, ["live-xxs-x2"]),
     ],
 )
 def test_cheaper_tiers_follow_the_best_one(best_tier: str, lr_width: int, names: list[str]) -> None:
-    models = [*MODELS, _model("live-s", 2), _model("live-s", 4)]
+    models = [*MODELS, _model("live-s", 2), _model("live-s", 4), _model("live-xxs", 2)]
     lr_size = Size(width=lr_width, height=lr_width * 9 // 16)
     chosen = choose_artefacts(models, lr_size=lr_size, hr_size=HD, best_tier=best_tier)
     assert [model.manifest.name for model in chosen] == names

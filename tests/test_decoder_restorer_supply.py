@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from decoder import restorer_supply
-from decoder.artefact import Artefact
+from decoder.artefact import Artefact, find_artefact
 from decoder.calibration import Calibration
 from decoder.calibration_cache import load_calibration, save_calibration
 from decoder.config import RestorerConfig
@@ -65,6 +65,13 @@ async def test_every_stream_gets_the_profile_that_was_given(
         assert restorer.weights_name == "profile a test"
         restorer.close()
     supply.close()
+
+
+def test_weights_may_be_sent_for_models_of_windows_and_for_no_others() -> None:
+    supply = RestorerSupply(RestorerConfig())
+    assert supply.base_of("live-xs-x2") == find_artefact("live-xs-x2").sha256
+    for model in ("live-xxs-x2", "lanczos", None):
+        assert supply.base_of(model) is None
 
 
 async def test_a_profile_for_another_model_stops_the_receiver(

@@ -22,7 +22,7 @@ from benchmarks.bandwidth.store import Store, key_of
 from benchmarks.bandwidth.summary import summarise
 from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
 from decoder.backends import backend_config, open_backend
-from decoder.model_choice import AUTO, LANCZOS, MIN_USEFUL_RATIO, enlargement
+from decoder.model_choice import ALONE_TIER, AUTO, LANCZOS, MIN_USEFUL_RATIO, enlargement
 from decoder.training.ffmpeg_comparison import judge_version
 from stream.errors import ConfigError
 from stream.frame import Size
@@ -131,7 +131,8 @@ def _models(config: BandwidthConfig) -> list[Artefact]:
             )
     if config.models:
         return [find_artefact(name) for name in config.models]
-    return [load_artefact(found.folder) for found in list_artefacts()]
+    installed = (each for each in list_artefacts() if each.manifest.tier != ALONE_TIER)
+    return [load_artefact(found.folder) for found in installed]
 
 
 def _plan(

@@ -15,6 +15,7 @@ from decoder.adapted_artefact import AdaptedArtefact
 from decoder.artefact import Artefact
 from decoder.backends.contract import (
     INSTALLABLE,
+    INT8,
     AutoConfig,
     Backend,
     BackendConfig,
@@ -155,6 +156,8 @@ def _open_fastest(config: AutoConfig, artefact: Artefact, lr_size: Size) -> Back
     fastest_ms = float("inf")
     refusals: list[BackendError] = []
     for name in INSTALLABLE:
+        if name == INT8:  # only a calibration can tell whether it is worth what it loses
+            continue
         try:
             backend = open_backend(backend_config(name, threads=config.threads), artefact, lr_size)
         except BackendUnavailable as error:

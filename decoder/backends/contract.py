@@ -27,6 +27,7 @@ BackendName = Literal[
     "openvino-gpu",
     "openvino-npu",
     "openvino",
+    "openvino-int8",
     "onnxruntime",
     "torch",
 ]
@@ -39,11 +40,15 @@ INSTALLABLE: tuple[BackendName, ...] = (
     "torch-cuda",
     "openvino-gpu",
     "openvino",
+    "openvino-int8",
     "onnxruntime",
 )
 """What `auto` tries, where it is installed and has its device; the likely fastest first. Of the
 others one takes minutes to compile (onnxruntime-tensorrt), one is slow (torch on a CPU), and one
 runs few networks (openvino-npu)."""
+
+INT8: BackendName = "openvino-int8"
+"""Runs only models that have a form in 8 bits."""
 
 LibraryObject: TypeAlias = Any  # Any: the inference libraries ship no types
 """A module, session, tensor or port of an inference library."""
@@ -128,10 +133,12 @@ class OpenVinoConfig:
     """OpenVINO, on a CPU in bfloat16 where it has that and `half` is wanted.
 
     threads: of a CPU; 0 = one per core. device: GPU and NPU are Intel's, and compute in float16.
+    int8: convolutions of the fuse graph in 8 bits, everything else in float32, on a CPU.
     """
 
     threads: int = 0
     half: bool = True
+    int8: bool = False
     device: Literal["CPU", "GPU", "NPU"] = "CPU"
 
     def __post_init__(self) -> None:
@@ -201,6 +208,7 @@ def backend_config(name: BackendName, *, threads: int = 0) -> BackendConfig:
         "openvino-gpu": OpenVinoConfig(device="GPU"),
         "openvino-npu": OpenVinoConfig(device="NPU"),
         "openvino": OpenVinoConfig(threads=threads),
+        INT8: OpenVinoConfig(threads=threads, half=False, int8=True),
         "onnxruntime": OnnxRuntimeConfig(threads=threads),
         "torch": TorchConfig(threads=threads),
     }

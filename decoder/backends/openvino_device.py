@@ -1,7 +1,7 @@
 """OpenVINO: bfloat16 on a CPU that has it, float16 on Intel's GPU and NPU; GridSample's form.
 
-No int8: quantised by NNCF, live-xs-x2 took 4 to 8 % less time of a core with AMX than in bfloat16
-and lost 0.04 dB (`benchmarks.cpu_forms`); weights that come during a stream could not have that.
+On a CPU also 8 bits, of models that have that form: with AVX2 they take 0.6 of float32's time, with
+AMX hardly less than bfloat16's (`benchmarks.cpu_forms`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from copy import copy
 import numpy as np
 from numpy.typing import NDArray
 
-from decoder.artefact import Artefact
+from decoder.artefact import Artefact, FuseForm
 from decoder.artefact_reference import Planes, quantiser_input
 from decoder.backends.contract import (
     Features,
@@ -37,8 +37,12 @@ class OpenVinoBackend:
     """
 
     def __init__(self, config: OpenVinoConfig, artefact: Artefact, lr_size: Size) -> None:
-        """Raises BackendUnavailable when not installed, ModelMismatch for unusable graphs."""
+        """Raises BackendUnavailable when not installed, or when a model has no form in 8 bits and
+        that is asked for; ModelMismatch for unusable graphs.
+        """
         self.config = config
+        if config.int8 and not artefact.has_int8:
+            raise BackendUnavailable(f"{artefact.manifest.name} has no form in 8 bits")
         self._library = import_library("openvino", extra="openvino")
         self._lr_size = lr_size
         scale = artefact.manifest.scale
@@ -57,6 +61,8 @@ class OpenVinoBackend:
     @property
     def name(self) -> str:
         """See `Backend.name`."""
+        if self.config.int8:
+            return "openvino int8"
         device = "" if self.runs_on_cpu else f" {self.config.device}"
         return f"openvino{device} {self._half if self.is_half_precision else 'f32'}"
 
@@ -120,7 +126,8 @@ class OpenVinoBackend:
         self._taken = {port.any_name for port in extract.inputs}
         extract.reshape({name: shape for name, shape in shapes.items() if name in self._taken})
         features = [extract.output(f"f{k}") for k in range(manifest.features)]
-        fuse = core.read_model(artefact.fuse_graph("grid_sample"))
+        form: FuseForm = "int8" if self.config.int8 else "grid_sample"
+        fuse = core.read_model(artefact.fuse_graph(form))
         names = [port.any_name for port in fuse.inputs]
         places = window_inputs(names, window=manifest.window, features=manifest.features)
         fuse.reshape({name: features[k].partial_shape for name, (_, k) in places.items()})
@@ -146,17 +153,19 @@ class OpenVinoBackend:
         return outputs_as_cells(fuse)
 
     def _with_native_features(self, model: LibraryObject, *, are_inputs: bool) -> LibraryObject:
-        """Features travel as convolutions hold them, channels last and in their precision.
+        """In 16 bits features travel as convolutions hold them: channels last, in their precision.
 
-        That saves a tenth of the work that converting them to and from planes of float32 was.
+        That saves a tenth of the work that converting them to and from planes of float32 was. In
+        float32 they stay planes: with AVX2, turning them is slower than the convolutions' own
+        conversion, and costs 3 % of a frame.
         """
         steps = self._library.preprocess.PrePostProcessor(model)
-        for index in range(len(model.inputs if are_inputs else model.outputs)):
+        count = len(model.inputs if are_inputs else model.outputs)
+        for index in range(count if self.is_half_precision else 0):
             step = steps.input(index) if are_inputs else steps.output(index)
             step.model().set_layout(self._library.Layout("NCHW"))
             step.tensor().set_layout(self._library.Layout("NHWC"))
-            if self.is_half_precision:
-                step.tensor().set_element_type(getattr(self._library.Type, self._half))
+            step.tensor().set_element_type(getattr(self._library.Type, self._half))
         for name in self._as_cells if are_inputs else ():
             cells = steps.output(name)
             cells.model().set_layout(self._library.Layout("NCHW"))

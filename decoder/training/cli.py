@@ -18,12 +18,14 @@ from cyclopts import Parameter
 from decoder.training.adapt_config import AdaptConfig
 from decoder.training.bd_rate import MIN_POINTS
 from decoder.training.config import (
+    AloneConfig,
     BuildConfig,
     CardConfig,
     EvalConfig,
     ExportConfig,
     ImportConfig,
     InfoConfig,
+    QuantiseConfig,
     TrainConfig,
 )
 from stream.command_line import make_app, run_command
@@ -84,6 +86,26 @@ def export(config: Annotated[ExportConfig, Parameter(name="*")]) -> None:
     from decoder.training.publish import publish
 
     _say_published(publish(config.checkpoint, config.out, version=config.version))
+
+
+@app.command
+def alone(config: Annotated[AloneConfig, Parameter(name="*")]) -> None:
+    """Make a model folder of a live model's weights that restores each frame alone, and faster."""
+    _need_training_libraries()
+    from decoder.artefact import find_artefact
+    from decoder.training.publish_alone import publish_alone
+
+    _say_published(publish_alone(find_artefact(config.model), config.out))
+
+
+@app.command
+def quantise(config: Annotated[QuantiseConfig, Parameter(name="*")]) -> None:
+    """Add a form in 8 bits to a model of single frames, unless it loses over 0.05 dB by that."""
+    _need_training_libraries()
+    from decoder.training.publish_int8 import publish_int8
+
+    loss_db = publish_int8(config.model, config.clips)
+    print(f"8 bits lose {loss_db:.3f} dB PSNR-Y")
 
 
 @app.command(name="import")

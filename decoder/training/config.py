@@ -107,6 +107,28 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AloneConfig:
+    """Which live model is to restore each frame alone."""
+
+    model: Annotated[str, Parameter(name="--model")] = field(kw_only=False)
+    """Name of a live model, or its folder."""
+
+    out: Annotated[Path, Parameter(name="--out", metavar="OUT_DIR")] = field(kw_only=False)
+    """Model folder to write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantiseConfig:
+    """Which model of single frames gets a form in 8 bits."""
+
+    model: Annotated[str, Parameter(name="--model")] = field(kw_only=False)
+    """Name of the model, or its folder, into which the form is written."""
+
+    clips: Annotated[tuple[Path, ...], SEVERAL]
+    """Footage that shows what convolutions see, and on which the loss is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportConfig:
     """Which published EDVR checkpoint becomes which artefact."""
 
