@@ -26,6 +26,9 @@ UP_SHARE = 0.85
 """The same for a step up, which only has to keep up: if it does not, it is soon taken back. Between
 this and `FULL_SHARE` a tier is kept but not gone back to."""
 
+UNTIMED_SHARE = 0.7
+"""Of what a better tier may take: what a cheaper one may, for the better one to be worth trying."""
+
 QUEUE_FRAMES, LATE_FRAMES = 2, 4
 """So many wait behind the frame to restore, so often in a row: late, not just held up once."""
 
@@ -174,11 +177,12 @@ class Governor:
     def _fits(self, tier: int, limit_ms: float, *, own_ms: float | None) -> bool:
         """Whether a tier is expected to take no longer, slowed down as the present one is.
 
-        own_ms: what the present tier takes. A tier that nobody ever timed has to be tried.
+        own_ms: what the present tier takes. A tier that nobody ever timed has to be tried, but not
+        where the present one, if cheaper, takes most of the time already.
         """
         nominal, own_nominal = self._nominal_ms[tier], self._nominal_ms[self._tier]
         if nominal is None:
-            return True
+            return own_ms is None or tier > self._tier or own_ms <= UNTIMED_SHARE * limit_ms
         slowed = 1.0
         if own_ms is not None and own_nominal is not None:
             slowed = max(1.0, (own_ms - NOISE_MS) / own_nominal)

@@ -255,7 +255,8 @@ class Restorer:
         network = self._ladder[index]
         lookahead = self._config.lookahead
         manifest = network.artefact.manifest
-        if lookahead is not None and lookahead > manifest.lookahead:
+        is_asked_for = self._config.model != AUTO  # else the model is ours to change
+        if is_asked_for and lookahead is not None and lookahead > manifest.lookahead:
             log.warning(
                 "%s looks ahead %d frames, not %d", manifest.name, manifest.lookahead, lookahead
             )

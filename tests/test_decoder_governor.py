@@ -220,6 +220,19 @@ def test_a_machine_that_is_busy_when_a_first_stream_begins_gets_its_tier_back(bu
     assert set(run.tiers[25 * (busy_s + 16) :]) == {LIVE_M}
 
 
+def test_no_network_is_tried_while_resizing_alone_takes_most_of_the_time() -> None:
+    """Others leave a tenth of a core, and nothing was ever measured: a try would stand for long."""
+    run = simulate(
+        lambda s, _tier: 13.0 if s < 60 else 1.0,
+        seconds=120,
+        governor=Governor(len(COSTS_MS)),
+    )
+    busy = run.tiers[25 * 5 : 25 * 60]
+    assert set(busy) == {LANCZOS}
+    assert run.p95_ms(25 * 20) < 80
+    assert run.tiers[-1] == LIVE_M
+
+
 def test_a_machine_of_one_core_shows_lanczos_and_seldom_tries() -> None:
     """The network fits alone, but not beside the codecs on the same core."""
     run = simulate(

@@ -75,6 +75,15 @@ def test_the_model_in_use_is_the_one_that_is_told(restorer: Restorer) -> None:
     assert (restorer.model_name, restorer.backend_name) == ("lanczos", None)
 
 
+def test_tiers_that_wait_for_fewer_frames_than_asked_for_are_nothing_to_speak_of(
+    restorer: Restorer, caplog: pytest.LogCaptureFixture
+) -> None:
+    restorer._config = replace(restorer._config, lookahead=2)
+    _run(restorer, _stream(12), {4: 1})
+    assert restorer.model_name == "live-xs-x2"
+    assert "looks ahead" not in caplog.text
+
+
 def test_a_change_asked_for_during_another_one_follows_it(restorer: Restorer) -> None:
     frames = _stream(16)
     done = _run(restorer, frames, {4: 2, 5: 1})
