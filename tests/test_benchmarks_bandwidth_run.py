@@ -22,7 +22,7 @@ from benchmarks.bandwidth.judge import METRICS, Quality, judge
 from benchmarks.bandwidth.points import PointMaker, Task
 from benchmarks.bandwidth.report import headline_rows, load_results, write_report
 from benchmarks.bandwidth.run import check_libraries, models_for, run_bandwidth, rung_sizes
-from decoder.artefact import MODELS_FOLDER, list_artefacts
+from decoder.artefact import MODELS_FOLDER, find_artefact, list_artefacts
 from stream.errors import BackendUnavailable, CodecError, ConfigError
 from stream.frame import Size
 from tests.bench_clips import moving_frames, write_video
@@ -292,7 +292,11 @@ def test_a_missing_inference_library_is_told_before_anything_is_measured(
 def test_a_quick_run_takes_its_own_rates_and_length_unless_others_are_asked_for() -> None:
     quick = BandwidthConfig(quick=True).as_run()
     assert (len(quick.bitrates), len(quick.direct_bitrates), quick.seconds) == (3, 4, 2.0)
-    asked = BandwidthConfig(quick=True, bitrates=RATES, direct_bitrates=RATES, seconds=1.0)
+    scales = [find_artefact(name).manifest.scale for name in quick.models]
+    assert sorted(scales) == [2, 4]  # one for each of its sizes
+    asked = BandwidthConfig(
+        quick=True, models=("mine",), bitrates=RATES, direct_bitrates=RATES, seconds=1.0
+    )
     assert asked.as_run() == asked
     assert BandwidthConfig().as_run() == BandwidthConfig()
 

@@ -32,6 +32,7 @@ MAX_JOBS = 64
 QUICK_BITRATES = (80_000, 200_000, 500_000)
 QUICK_DIRECT_BITRATES = (200_000, 500_000, 1_000_000, 2_000_000)
 QUICK_SECONDS = 2.0
+QUICK_MODELS = ("live-xs-x2", "live-xs-x4")
 """What `--quick` takes unless told otherwise."""
 
 
@@ -156,12 +157,13 @@ class BandwidthConfig:
         return self.jobs or os.cpu_count() or 1
 
     def as_run(self) -> BandwidthConfig:
-        """What is run: with `quick`, the rates of a first look where none were asked for."""
+        """What is run: with `quick`, less of everything that was not asked for."""
         if not self.quick:
             return self
         usual = BandwidthConfig()
         return replace(
             self,
+            models=self.models or QUICK_MODELS,
             bitrates=QUICK_BITRATES if self.bitrates == usual.bitrates else self.bitrates,
             direct_bitrates=QUICK_DIRECT_BITRATES
             if self.direct_bitrates == usual.direct_bitrates
