@@ -22,8 +22,8 @@ from benchmarks.bandwidth.clips import BenchClip, prepare_clips
 from benchmarks.bandwidth.codings import Coding, small_coding
 from benchmarks.bandwidth.crops import place_in
 from benchmarks.bandwidth.curves import RatePoint, bd_rate
+from benchmarks.bandwidth.models import models_for
 from benchmarks.bandwidth.points import PointMaker, Task
-from benchmarks.bandwidth.run import models_for
 from benchmarks.bandwidth.store import Store
 from benchmarks.result_file import write_result
 from decoder.artefact import Artefact, list_artefacts, load_artefact

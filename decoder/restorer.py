@@ -253,8 +253,7 @@ class Restorer:
         if index >= len(self._ladder) or self._tally.has_given_up:
             return self._lanczos
         network = self._ladder[index]
-        lookahead = self._config.lookahead
-        manifest = network.artefact.manifest
+        lookahead, manifest = self._config.lookahead, network.artefact.manifest
         is_asked_for = self._config.model != AUTO  # else the model is ours to change
         if is_asked_for and lookahead is not None and lookahead > manifest.lookahead:
             log.warning(

@@ -25,7 +25,7 @@ NETWORK_FILES = {
     f"stream/{name}.py"
     for name in (
         *("codecs_registry", "peer", "peer_connection", "tracks", "dtls"),  # aiortc
-        *("coded_sender", "viewing_peer", "weight_channel"),  # aiortc
+        *("coded_sender", "viewing_peer", "weight_channel", "sender_reports"),  # aiortc
         *("sending_transport", "receiving_transport", "transport_registry"),  # aiortc
         "ice_path",  # aioice
         *("http_front", "whip_client"),  # aiohttp

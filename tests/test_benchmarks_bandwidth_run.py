@@ -19,9 +19,10 @@ from benchmarks.bandwidth import points as points_module
 from benchmarks.bandwidth.command import ProgressLines
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.bandwidth.judge import METRICS, Quality, judge
+from benchmarks.bandwidth.models import models_for
 from benchmarks.bandwidth.points import PointMaker, Task
 from benchmarks.bandwidth.report import headline_rows, load_results, write_report
-from benchmarks.bandwidth.run import check_libraries, models_for, run_bandwidth, rung_sizes
+from benchmarks.bandwidth.run import check_libraries, run_bandwidth, rung_sizes
 from decoder.artefact import MODELS_FOLDER, find_artefact, list_artefacts
 from stream.errors import BackendUnavailable, CodecError, ConfigError
 from stream.frame import Size

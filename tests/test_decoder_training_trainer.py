@@ -9,6 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from decoder.edvr.live import TRUNK_PARTS, LiveEdvr
+from decoder.training.first_weights import begin_with
 from decoder.training.networks import build_network
 from decoder.training.publish import load_trained, publish
 from decoder.training.recipe import Recipe, Schedule
@@ -16,7 +17,6 @@ from decoder.training.trainer import (
     Gain,
     Trainer,
     TrainingCollapsed,
-    begin_with,
     psnr,
     rate_at,
 )

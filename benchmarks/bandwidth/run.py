@@ -17,12 +17,11 @@ from benchmarks.bandwidth.codings import DIRECT_CODINGS, OPTIONAL_CODING, Coding
 from benchmarks.bandwidth.config import BandwidthConfig
 from benchmarks.bandwidth.crops import CropPlace, picture_file, place_in
 from benchmarks.bandwidth.judge import ffmpeg_that_judges
+from benchmarks.bandwidth.models import chosen_models, models_for
 from benchmarks.bandwidth.points import Point, PointMaker, ProfiledArtefact, Task, model_digest
 from benchmarks.bandwidth.store import Store, key_of
 from benchmarks.bandwidth.summary import summarise
-from decoder.artefact import Artefact, find_artefact, list_artefacts, load_artefact
-from decoder.backends import backend_config, open_backend
-from decoder.model_choice import ALONE_TIER, AUTO, LANCZOS, MIN_USEFUL_RATIO, enlargement
+from decoder.artefact import Artefact
 from decoder.training.ffmpeg_comparison import judge_version
 from stream.errors import ConfigError
 from stream.frame import Size
@@ -67,9 +66,7 @@ def run_bandwidth(config: BandwidthConfig, progress: Progress) -> dict[str, Any]
     """
     check_libraries()
     ffmpeg_that_judges()
-    models = _models(config)
-    for model in models:  # opened once, so that a backend that is missing is told before hours
-        open_backend(backend_config(config.backend), model, model.reference().size).close()
+    models = chosen_models(config.models, backend=config.backend)
     used = None if config.adapt is None else use_profile(config.adapt)
     store = Store(config.out / "store")
     progress.say("preparing clips")
@@ -112,27 +109,6 @@ def rung_sizes(output: Size, shares: tuple[float, ...]) -> list[Size]:
             raise ConfigError(f"{output} has no small picture of {share:g} of its sides")
         sizes.append(size)
     return sizes
-
-
-def models_for(models: list[Artefact], *, lr_size: Size, hr_size: Size) -> list[Artefact]:
-    """Those of the smallest scale that reaches the output: what a receiver would take there."""
-    ratio = enlargement(lr_size, hr_size)
-    scales = sorted({m.manifest.scale for m in models if m.manifest.scale >= ratio})
-    if ratio < MIN_USEFUL_RATIO or not scales:
-        return []
-    return [model for model in models if model.manifest.scale == scales[0]]
-
-
-def _models(config: BandwidthConfig) -> list[Artefact]:
-    for name in config.models:
-        if name in (AUTO, LANCZOS):
-            raise ConfigError(
-                f"--models {name}: name models, or none for all; Lanczos is always compared"
-            )
-    if config.models:
-        return [find_artefact(name) for name in config.models]
-    installed = (each for each in list_artefacts() if each.manifest.tier != ALONE_TIER)
-    return [load_artefact(found.folder) for found in installed]
 
 
 def _plan(

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bandwidth.clips import source_digest
+from benchmarks.bandwidth.models import models_for
 from benchmarks.bandwidth.points import model_digest
-from benchmarks.bandwidth.run import models_for
 from benchmarks.bandwidth.store import code_digest, key_of
 from benchmarks.live.clip import read_clip
 from benchmarks.live.point import DIRECT, LiveRun, measure_live
