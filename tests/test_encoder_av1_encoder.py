@@ -80,5 +80,5 @@ def test_options_of_the_library_reach_it() -> None:
 
 def test_larger_pictures_get_faster_presets() -> None:
     sizes = [Size(width=320, height=180), Size(width=640, height=360), Size(width=1280, height=720)]
-    assert [preset_for(size, 30) for size in sizes] == [5, 7, 10]
+    assert [preset_for(size, 30) for size in sizes] == [4, 7, 10]
     assert preset_for(sizes[1], 60) == 8

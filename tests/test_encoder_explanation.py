@@ -39,7 +39,7 @@ def test_each_choice_is_given_with_its_reason() -> None:
     assert said(codec, settings, accepted=("av1", "h264"), feedback=feedback) == {
         "codec": "AV1, the best of both ends (offered AV1, H.264; the other end takes AV1, H.264)",
         "profile": "Main (8 bit 4:2:0), level 3.1",
-        "encoder": "SVT-AV1, preset 5, the slowest that leaves most of a core free",
+        "encoder": "SVT-AV1, preset 4, the slowest that leaves most of a core free",
         "rung": "320x180, what looks best restored at 150k (the source is 1280x720)",
         "rate": "150k on the wire, following the path, --bitrate auto; 141k of it for the codec, "
         "the rest for packet headers",

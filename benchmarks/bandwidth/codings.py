@@ -126,7 +126,7 @@ SMALL_CODINGS = (
     Coding(
         name="av1",
         codec="av1",
-        settings=f"{_AV1}; preset by picture size and rate, from 5 up to 320x180 to 10 for HD",
+        settings=f"{_AV1}; preset by picture size and rate, from 4 up to 320x180 to 10 for HD",
         is_small=True,
     ),
 )
