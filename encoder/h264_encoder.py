@@ -201,10 +201,13 @@ class H264Encoder:
         if settings.intra_refresh:
             keyframes = f"intra-refresh=1:keyint={round(REFRESH_SECONDS * settings.frame_rate)}"
         # psy: psychovisual rate distortion lowers PSNR and VMAF-NEG, and restoration brings
-        # detail back better than noise kept by it. threads=1: zero latency without the cost of
-        # slices. scenecut=0, keyint: the sender decides where keyframes are.
+        # detail back better than noise kept by it. aq-mode: adaptive quantisation takes bits from
+        # detail for flat parts; without it 13 to 14 % less of them are needed for the same PSNR-Y
+        # after restoration (`benchmarks.coding_options`), 14 to 27 % for the same VMAF-NEG.
+        # threads=1: zero latency without the cost of slices. scenecut=0, keyint: the sender decides
+        # where keyframes are.
         x264_params = (
-            f"psy=0:scenecut=0:{keyframes}:threads=1:sliced-threads=0:repeat-headers=1"
+            f"psy=0:aq-mode=0:scenecut=0:{keyframes}:threads=1:sliced-threads=0:repeat-headers=1"
             f":qpmin={LOWEST_QUANTISER}"
         )
         x264_params = ":".join((x264_params, *settings.library_options))

@@ -90,7 +90,10 @@ class Coding:
 
 _BUFFER_MS = round(1000 * VBV_SECONDS)
 
-_X264 = f"the sender's own encoder (libx264), zerolatency, VBV {_BUFFER_MS} ms, psy off, one thread"
+_X264 = (
+    f"the sender's own encoder (libx264), zerolatency, VBV {_BUFFER_MS} ms, psy and AQ off, "
+    "one thread"
+)
 
 _AV1 = (
     "the sender's own encoder (SVT-AV1, low delay: pred-struct 1, lookahead 0, aq-mode 0, "
