@@ -202,7 +202,7 @@ class H264Encoder:
             keyframes = f"intra-refresh=1:keyint={round(REFRESH_SECONDS * settings.frame_rate)}"
         # psy: psychovisual rate distortion lowers PSNR and VMAF-NEG, and restoration brings
         # detail back better than noise kept by it. aq-mode: adaptive quantisation takes bits from
-        # detail for flat parts; without it 13 to 14 % less of them are needed for the same PSNR-Y
+        # detail for flat parts; without it 13 to 18 % less of them are needed for the same PSNR-Y
         # after restoration (`benchmarks.coding_options`), 14 to 27 % for the same VMAF-NEG.
         # threads=1: zero latency without the cost of slices. scenecut=0, keyint: the sender decides
         # where keyframes are.
