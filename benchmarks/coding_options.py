@@ -22,11 +22,11 @@ from benchmarks.bandwidth.clips import BenchClip, prepare_clips
 from benchmarks.bandwidth.codings import Coding, small_coding
 from benchmarks.bandwidth.crops import place_in
 from benchmarks.bandwidth.curves import RatePoint, bd_rate
-from benchmarks.bandwidth.models import models_for
+from benchmarks.bandwidth.models import chosen_models, models_for
 from benchmarks.bandwidth.points import PointMaker, Task
 from benchmarks.bandwidth.store import Store
 from benchmarks.result_file import write_result
-from decoder.artefact import Artefact, list_artefacts, load_artefact
+from decoder.artefact import Artefact
 from encoder.video_encoder import CodecName
 from stream.config import parse_bitrate, parse_size
 from stream.errors import EdvrError
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         boxes = [parse_size(text) for text in options.size or SIZES]
         bitrates = [parse_bitrate(text) for text in options.bitrate or BITRATES]
-        models = [load_artefact(found.folder) for found in list_artefacts()]
+        models = chosen_models((), backend="auto")
         clips = prepare_clips(
             tuple(options.clips),
             options.out / "clips",

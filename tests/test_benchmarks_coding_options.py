@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bandwidth.codings import small_coding
+from benchmarks.bandwidth.models import chosen_models
 from benchmarks.bandwidth.points import PointMaker
 from benchmarks.bandwidth.store import Store
 from benchmarks.coding_options import METRICS, Row, main, means, measure
-from decoder.artefact import list_artefacts, load_artefact
 from stream.frame import Size
 from tests.bench_clips import SIZE, bench_clip, moving_frames
 
@@ -23,7 +23,7 @@ def test_an_option_that_wastes_bits_is_found_out_after_restoration(tmp_path: Pat
             box=Size(width=SIZE.width // 2, height=SIZE.height // 2),
             variants=[("cabac=0", "8x8dct=0"), ("qpmin=14",)],
             bitrates=[100_000, 200_000, 400_000],
-            models=[load_artefact(found.folder) for found in list_artefacts()],
+            models=chosen_models((), backend="auto"),
         )
     )
     maker.close()
