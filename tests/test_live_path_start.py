@@ -13,21 +13,24 @@ from encoder import sender
 from encoder.config import SenderConfig
 from stream.frame import Size
 from tests.live_processes import Receiver
+from tests.marked_pictures import write_marked
 from tests.tiny_artefact import write_tiny_artefact
 
 FIRST_FRAME_S = 2.0
 
 
 async def _seconds_to_first_frame(folder: Path, *arguments: str, lr_size: Size) -> float:
-    """From the moment at which a sender is told to publish to the first byte of picture."""
+    """From the moment at which a sender is told to publish to the first byte of picture.
+
+    A file is sent: the generated scene takes a second to be painted on a slow machine.
+    """
+    clip = write_marked(folder / "clip.mkv", sizes=[lr_size] * 100)
     with Receiver(folder, "--output", "y4m:-", *arguments, stdout=subprocess.PIPE) as receiver:
         url = await asyncio.to_thread(lambda: receiver.url)
         assert receiver.process.stdout is not None
         started_s = time.monotonic()
         sending = asyncio.create_task(
-            sender.run(
-                SenderConfig(input=f"test:?size={lr_size}", whip=url, size=lr_size, audio=False)
-            )
+            sender.run(SenderConfig(input=str(clip), whip=url, size=lr_size, audio=False))
         )
         header = await asyncio.to_thread(receiver.process.stdout.readline)
         marker = await asyncio.to_thread(receiver.process.stdout.readline)
